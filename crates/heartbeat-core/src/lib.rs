@@ -1,2 +1,22 @@
+//! What heartbeat decides, and nothing else.
+//!
+//! Every function here is pure: time is an argument, the outside world arrives as values and leaves as values. There is no
+//! clock, no input or output and no thread in this crate, so that an hour of outages is an ordinary unit test and the same
+//! journal, replayed, gives the same states.
 #![no_std]
-//! core
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod delivery;
+pub mod id;
+pub mod intent;
+pub mod ledger;
+pub mod outcome;
+pub mod policy;
+pub mod record;
+pub mod time;
+
+pub use id::Id;
+pub use time::{Mono, Now, Wall};

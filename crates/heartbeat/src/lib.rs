@@ -1,1 +1,12 @@
-//! h
+//! The heartbeat program as a library, so that its tests can reach what they test.
+
+pub mod action;
+pub mod alert;
+pub mod cli;
+pub mod config;
+pub mod host;
+pub mod message;
+pub mod plan;
+pub mod probe;
+pub mod run;
+pub mod store;

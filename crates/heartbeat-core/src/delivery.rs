@@ -1,0 +1,71 @@
+//! What has become of an intent: a row of the outbox.
+
+use alloc::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Wall;
+use crate::intent::Intent;
+
+/// An intent on its way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// What is owed.
+    pub intent: Intent,
+    /// The order of creation, over all intents of one store.
+    pub sequence: u64,
+    /// Where it stands.
+    pub status: Status,
+    /// Attempts made so far.
+    pub attempts: u32,
+    /// No attempt before this.
+    pub not_before: Wall,
+    /// What the last attempt said: the provider's answer, the command's end.
+    pub answer: Arc<str>,
+    /// Whether the store knew of it before the first attempt. A store that cannot be written makes it false.
+    pub durable: bool,
+}
+
+impl Delivery {
+    /// A fresh row for an intent.
+    pub fn new(intent: Intent, sequence: u64) -> Self {
+        let not_before = intent.at;
+        Self { intent, sequence, status: Status::Due, attempts: 0, not_before, answer: Arc::from(""), durable: true }
+    }
+}
+
+/// Where a delivery stands. `Due` and `Started` are unsettled; the rest is final.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// To be tried.
+    Due,
+    /// A command is running, or was when we crashed.
+    Started(Running),
+    /// Accepted by the provider, or the command ended with success.
+    Done(Wall),
+    /// Given up: refused for good, or retries exhausted. A dead letter.
+    Dead(Wall),
+    /// An at-most-once command of which nobody knows whether it took effect.
+    Uncertain(Wall),
+    /// Not needed any more: a later wish, a summary or a removal took its place. The answer says which.
+    Superseded(Wall),
+}
+
+impl Status {
+    /// Whether something remains to be done.
+    pub const fn is_unsettled(&self) -> bool {
+        matches!(self, Self::Due | Self::Started(_))
+    }
+}
+
+/// A process that runs a command. Its start time tells it from a later one with the same number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Running {
+    /// When the command was started.
+    pub at: Wall,
+    /// The process and its group; 0 between "it shall start" and "it has started".
+    pub pid: u32,
+    /// The kernel's start time of the process, in clock ticks since boot (proc(5), `stat`, field 22).
+    pub start_ticks: u64,
+}

@@ -1,0 +1,107 @@
+//! What decoding may know of the world, and where it reports to.
+
+use std::path::{Path, PathBuf};
+
+use super::node::{Node, Span};
+use super::problem::{Problem, Problems};
+
+/// Reads a variable of the environment.
+pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The surroundings of one decoding.
+pub struct Context<'a> {
+    /// Where problems go.
+    pub problems: Problems,
+    /// The environment for `${NAME}`; `None` for a file of a forerunner, which knows no environment.
+    variables: Option<Variables<'a>>,
+    /// Paths are relative to the folder of the source; for an INI file, to this one.
+    base: Option<PathBuf>,
+}
+
+impl<'a> Context<'a> {
+    /// A context in which `${NAME}` is looked up in `variables`.
+    pub fn new(problems: Problems, variables: Variables<'a>) -> Self {
+        Self { problems, variables: Some(variables), base: None }
+    }
+
+    /// A context for a forerunner's file: `$` means nothing, and paths are relative to `base`, if given.
+    pub fn verbatim(problems: Problems, base: Option<PathBuf>) -> Self {
+        Self { problems, variables: None, base }
+    }
+
+    /// Reports an error and returns `None`, so that a decoder can end with it.
+    pub fn error<T>(&mut self, at: Span, message: impl Into<String>) -> Option<T> {
+        self.problems.push(Problem::error(at, message));
+        None
+    }
+
+    /// Reports that something else was expected, in the words that all decoders share.
+    pub fn expected<T>(&mut self, what: &str, node: &Node) -> Option<T> {
+        self.error(node.span, format!("expected {what}, found {}", node.describe()))
+    }
+
+    /// The text of a scalar with `${NAME}` and `${NAME:-default}` expanded and `$$` turned into `$`.
+    ///
+    /// `noun` says what was expected, should it not be a scalar.
+    pub fn text(&mut self, noun: &str, node: &Node) -> Option<String> {
+        let Some(text) = node.as_text() else { return self.expected(noun, node) };
+        match self.variables {
+            Some(variables) => self.expand(text, node.span, variables),
+            None => Some(text.to_owned()),
+        }
+    }
+
+    fn expand(&mut self, text: &str, at: Span, variables: Variables<'_>) -> Option<String> {
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        let mut complete = true;
+        while let Some(dollar) = rest.find('$') {
+            out.push_str(&rest[..dollar]);
+            rest = &rest[dollar..];
+            if let Some(after) = rest.strip_prefix("$$") {
+                out.push('$');
+                rest = after;
+            } else if let Some(inner) = rest.strip_prefix("${") {
+                let Some(end) = inner.find('}') else {
+                    return self.error(at, format!("`${{` without a closing brace in `{text}`"));
+                };
+                let (name, default) = match inner[..end].split_once(":-") {
+                    Some((name, default)) => (name, Some(default)),
+                    None => (&inner[..end], None),
+                };
+                match variables(name).filter(|value| !value.is_empty() || default.is_none()) {
+                    Some(value) => out.push_str(&value),
+                    None => match default {
+                        Some(default) => out.push_str(default),
+                        None => {
+                            complete = false;
+                            self.problems.push(
+                                Problem::error(at, format!("the environment variable `{name}` is not set"))
+                                    .help(format!("set it, or give a default: `${{{name}:-…}}`")),
+                            );
+                        }
+                    },
+                }
+                rest = &inner[end + 1..];
+            } else {
+                out.push('$');
+                rest = &rest[1..];
+            }
+        }
+        out.push_str(rest);
+        complete.then_some(out)
+    }
+
+    /// A path of the configuration, made independent of the working directory.
+    pub fn path(&self, text: &str, at: Span) -> PathBuf {
+        let base = match &self.base {
+            Some(base) => base.as_path(),
+            None => self
+                .problems
+                .source(at.source)
+                .and_then(|source| Path::new(&*source.name).parent())
+                .unwrap_or_else(|| Path::new("")),
+        };
+        base.join(text)
+    }
+}

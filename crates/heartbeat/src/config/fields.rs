@@ -1,0 +1,185 @@
+//! Reading the keys of one map: the decoder, the list of known keys and the documentation in one walk.
+//!
+//! A reader asks for every key that it knows, always all of them and in one order; only then it looks at what it got. So
+//! the same function decodes a file, and, run over an empty map by [`Fields::describe`], tells which keys there are.
+
+use std::collections::BTreeSet;
+
+use super::context::Context;
+use super::node::{Body, Key, Node, Span};
+use super::problem::{Problem, Problems};
+use super::shape::{FieldDoc, Shape};
+use super::value::Value;
+
+/// A map that is being read.
+pub struct Fields<'m, 'c, 'v> {
+    context: &'m mut Context<'v>,
+    what: String,
+    map: &'m Node,
+    known: BTreeSet<&'static str>,
+    shown: Vec<(Key, Node)>,
+    docs: Option<&'c mut Vec<FieldDoc>>,
+}
+
+impl<'m, 'c, 'v> Fields<'m, 'c, 'v> {
+    /// Reads `map` with `read`, then reports the keys that `read` did not ask for.
+    ///
+    /// `what` names the map in messages: ``check `webapp` ``. Returns what `read` returned and the map as `config show`
+    /// prints it, every default filled in. A node that is not a map is reported; `Null` is an empty map.
+    pub fn read<T>(
+        context: &mut Context<'v>,
+        what: impl Into<String>,
+        map: &Node,
+        read: impl FnOnce(&mut Fields<'_, '_, 'v>) -> Option<T>,
+    ) -> (Option<T>, Node) {
+        let what = what.into();
+        if !matches!(map.body, Body::Map(_) | Body::Null) {
+            let problem = Problem::error(map.span, format!("expected a map for {what}, found {}", map.describe()));
+            context.problems.push(problem);
+            return (None, map.clone());
+        }
+        let mut fields = Fields { context, what, map, known: BTreeSet::new(), shown: Vec::new(), docs: None };
+        let value = read(&mut fields);
+        fields.refuse_unknown_keys();
+        let shown = Node { span: map.span, body: Body::Map(fields.shown) };
+        (value, shown)
+    }
+
+    /// The keys that `read` asks for.
+    pub fn describe<T>(read: impl FnOnce(&mut Fields<'_, '_, '_>) -> Option<T>) -> Vec<FieldDoc> {
+        let mut docs = Vec::new();
+        let mut context = Context::verbatim(Problems::default(), None);
+        let empty = Node::null(Span::default());
+        let mut fields = Fields {
+            context: &mut context,
+            what: String::new(),
+            map: &empty,
+            known: BTreeSet::new(),
+            shown: Vec::new(),
+            docs: Some(&mut docs),
+        };
+        let _ = read(&mut fields);
+        docs
+    }
+
+    /// A key that must be there. `None` if it is missing or wrong; that has been reported then.
+    pub fn required<T: Value>(&mut self, key: &'static str, doc: &'static str) -> Option<T> {
+        self.note(FieldDoc { key, doc, shape: T::shape(), required: true, default: None });
+        if self.docs.is_none() && self.written(key).is_none() {
+            let message = format!("{} lacks `{key}`", self.what);
+            self.context.problems.push(Problem::error(self.map.span, message).help(format!("add `{key}:`: {doc}")));
+        }
+        self.decode(key)
+    }
+
+    /// A key that may be left out. `None` if it is absent or wrong.
+    pub fn optional<T: Value>(&mut self, key: &'static str, doc: &'static str) -> Option<T> {
+        self.note(FieldDoc { key, doc, shape: T::shape(), required: false, default: None });
+        self.decode(key)
+    }
+
+    /// A key with a default.
+    pub fn or<T: Value>(&mut self, key: &'static str, doc: &'static str, default: T) -> T {
+        let shown = default.show();
+        self.note(FieldDoc { key, doc, shape: T::shape(), required: false, default: Some(shown.clone()) });
+        if self.written(key).is_none() {
+            self.show(key, shown);
+            return default;
+        }
+        self.decode(key).unwrap_or(default)
+    }
+
+    /// A map of its own under a key; where it is absent, `read` sees an empty map.
+    pub fn section<T>(
+        &mut self,
+        key: &'static str,
+        doc: &'static str,
+        read: impl FnOnce(&mut Fields<'_, '_, 'v>) -> Option<T>,
+    ) -> Option<T> {
+        self.known.insert(key);
+        if let Some(docs) = self.docs.as_deref_mut() {
+            let mut inner = Vec::new();
+            let empty = Node::null(Span::default());
+            let value = read(&mut Fields {
+                context: self.context,
+                what: String::new(),
+                map: &empty,
+                known: BTreeSet::new(),
+                shown: Vec::new(),
+                docs: Some(&mut inner),
+            });
+            docs.push(FieldDoc { key, doc, shape: Shape::Section(inner), required: false, default: None });
+            return value;
+        }
+        let absent = Node::null(self.map.span);
+        let written = self.map.get(key);
+        let what = format!("`{key}` of {}", self.what);
+        let (value, shown) = Fields::read(self.context, what, written.unwrap_or(&absent), read);
+        if written.is_some() || shown.as_map().is_some_and(|entries| !entries.is_empty()) {
+            self.show(key, shown);
+        }
+        value
+    }
+
+    /// What was written under a key; `None` where nothing was, or `null`.
+    pub fn written(&self, key: &str) -> Option<&'m Node> {
+        self.map.get(key).filter(|node| !node.is_null())
+    }
+
+    /// Where a key stands, or the map if it is not there.
+    pub fn span(&self, key: &str) -> Span {
+        self.map.entry(key).map_or(self.map.span, |(key, _)| key.span)
+    }
+
+    /// Where the map begins.
+    pub fn start(&self) -> Span {
+        self.map.span
+    }
+
+    /// The name of the map in messages.
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// Whether this walk only collects documentation: nothing is written anywhere then.
+    pub fn is_describing(&self) -> bool {
+        self.docs.is_some()
+    }
+
+    /// The surroundings, for problems that concern several keys.
+    pub fn context(&mut self) -> &mut Context<'v> {
+        self.context
+    }
+
+    /// Reports an error at a key.
+    pub fn error(&mut self, key: &str, message: impl Into<String>) {
+        let span = self.span(key);
+        self.context.problems.push(Problem::error(span, message));
+    }
+
+    fn note(&mut self, doc: FieldDoc) {
+        self.known.insert(doc.key);
+        if let Some(docs) = self.docs.as_deref_mut() {
+            docs.push(doc);
+        }
+    }
+
+    fn decode<T: Value>(&mut self, key: &'static str) -> Option<T> {
+        let node = self.written(key)?;
+        self.show(key, T::redact(node));
+        T::decode(node, self.context)
+    }
+
+    fn show(&mut self, key: &'static str, node: Node) {
+        self.shown.push((Key { name: key.into(), span: self.span(key) }, node));
+    }
+
+    fn refuse_unknown_keys(&mut self) {
+        let Body::Map(entries) = &self.map.body else { return };
+        for (key, _) in entries.iter().filter(|(key, _)| !self.known.contains(&*key.name)) {
+            let mut problem = Problem::error(key.span, format!("unknown key `{}` in {}", key.name, self.what));
+            problem.help = super::problem::did_you_mean(&key.name, self.known.iter().copied());
+            self.context.problems.push(problem);
+        }
+    }
+}

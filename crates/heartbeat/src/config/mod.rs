@@ -1,0 +1,21 @@
+//! From text to typed values, with a position on every word.
+//!
+//! Every syntax becomes one tree of [`Node`]s. Decoding walks that tree through [`Fields`], whose calls are at the same time
+//! the decoder, the list of known keys, the schema and the reference: there is no second list of names. A problem is
+//! recorded and decoding goes on, so that all of them are reported at once. Decoding reads no file and no environment of
+//! its own: what it may know is in [`Context`].
+
+pub mod context;
+pub mod fields;
+pub mod node;
+pub mod problem;
+pub mod shape;
+pub mod value;
+pub mod values;
+
+pub use context::Context;
+pub use fields::Fields;
+pub use node::{Node, Span};
+pub use problem::{Problem, Problems};
+pub use shape::{FieldDoc, Shape};
+pub use value::Value;

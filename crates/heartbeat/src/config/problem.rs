@@ -1,0 +1,180 @@
+//! What is wrong with a configuration, shown with the line that it stands on.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use super::node::Span;
+
+/// One thing that is wrong or doubtful.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Whether the file can be used all the same.
+    pub severity: Severity,
+    /// What was expected and what was found.
+    pub message: String,
+    /// Where; `None` if it concerns the file as a whole.
+    pub at: Option<Span>,
+    /// A second place that belongs to it, with what is there: `first named here`.
+    pub also: Option<(Span, String)>,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+/// Whether a problem stops us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The file cannot be used.
+    Error,
+    /// It can be used, and somebody should look.
+    Warning,
+}
+
+impl Problem {
+    /// An error at a place.
+    pub fn error(at: Span, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Error, message: message.into(), at: Some(at), also: None, help: None }
+    }
+
+    /// A warning at a place.
+    pub fn warning(at: Span, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(at, message) }
+    }
+
+    /// With what to do.
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// With a second place.
+    pub fn also(mut self, at: Span, what: impl Into<String>) -> Self {
+        self.also = Some((at, what.into()));
+        self
+    }
+}
+
+/// A text that was read, by the name under which it is shown.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// As shown: the path as given.
+    pub name: Arc<str>,
+    /// The whole text.
+    pub text: Arc<str>,
+}
+
+/// All problems of one configuration, with the sources that they point into.
+#[derive(Clone, Debug, Default)]
+pub struct Problems {
+    sources: Vec<Source>,
+    list: Vec<Problem>,
+}
+
+impl Problems {
+    /// Takes a text in and returns its index for [`Span::source`].
+    ///
+    /// # Panics
+    /// With more than 65,535 sources: the include rules stop long before.
+    pub fn add_source(&mut self, name: impl Into<Arc<str>>, text: impl Into<Arc<str>>) -> u16 {
+        self.sources.push(Source { name: name.into(), text: text.into() });
+        u16::try_from(self.sources.len() - 1).expect("at most 65,535 sources")
+    }
+
+    /// The source of that index.
+    pub fn source(&self, index: u16) -> Option<&Source> {
+        self.sources.get(usize::from(index))
+    }
+
+    /// Adds one, unless the very same is there already (a template's mistake is met once per check that uses it).
+    pub fn push(&mut self, problem: Problem) {
+        if !self.list.contains(&problem) {
+            self.list.push(problem);
+        }
+    }
+
+    /// Whether the configuration cannot be used.
+    pub fn has_errors(&self) -> bool {
+        self.list.iter().any(|problem| problem.severity == Severity::Error)
+    }
+
+    /// Everything found, in the order of the files.
+    pub fn sorted(&self) -> Vec<&Problem> {
+        let mut sorted: Vec<_> = self.list.iter().collect();
+        sorted.sort_by_key(|problem| problem.at);
+        sorted
+    }
+
+    /// All of them as text for people, each followed by a newline; empty if there are none.
+    pub fn render(&self) -> String {
+        let mut out = String::new();
+        for problem in self.sorted() {
+            self.render_one(problem, &mut out);
+        }
+        out
+    }
+
+    fn render_one(&self, problem: &Problem, out: &mut String) {
+        let severity = match problem.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        let _ = writeln!(out, "{severity}: {}", problem.message);
+        if let Some(span) = problem.at {
+            self.render_place(span, out);
+        }
+        if let Some((span, what)) = &problem.also {
+            let _ = writeln!(out, "   = note: {what}");
+            self.render_place(*span, out);
+        }
+        if let Some(help) = &problem.help {
+            let _ = writeln!(out, "   = help: {help}");
+        }
+    }
+
+    fn render_place(&self, span: Span, out: &mut String) {
+        let Some(source) = self.source(span.source) else { return };
+        if span.line == 0 {
+            let _ = writeln!(out, "  --> {}", source.name);
+            return;
+        }
+        let _ = writeln!(out, "  --> {}:{}:{}", source.name, span.line, span.column);
+        if let Some(line) = source.text.lines().nth(span.line as usize - 1) {
+            let _ = writeln!(out, "   | {}", excerpt(line));
+        }
+    }
+}
+
+/// A line that is fit for a terminal: no control characters, not without end.
+fn excerpt(line: &str) -> String {
+    const LONGEST: usize = 160;
+    let mut shown: String = line.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if line.chars().nth(LONGEST).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// The help for a name that is nearly one of the known ones.
+pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let nearest = known.into_iter().map(|candidate| (distance(name, candidate), candidate)).min()?;
+    let tolerated = (name.chars().count() / 3).max(1);
+    (nearest.0 <= tolerated).then(|| format!("did you mean `{}`?", nearest.1))
+}
+
+/// The restricted Damerau–Levenshtein distance: insertions, deletions, replacements, swaps of neighbours.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![(0..=b.len()).collect::<Vec<_>>()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut cost = replaced.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                cost = cost.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(cost);
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
+}

@@ -1,0 +1,4 @@
+//! The only door to the operating system: clocks, processes, the environment, secrets, privileges.
+
+pub mod clock;
+pub mod env;

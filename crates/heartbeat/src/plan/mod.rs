@@ -1,0 +1,218 @@
+//! The whole configuration, resolved: defaults, templates and references are gone, every value is typed.
+//!
+//! A plan is immutable and opens nothing; what it describes is built from it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use heartbeat_core::Id;
+use heartbeat_core::policy::{ActionPolicy, ChannelPolicy, DownWhen, Policy};
+
+use crate::message::About;
+use crate::{alert, probe};
+
+/// A resolved configuration.
+#[derive(Debug)]
+pub struct Plan {
+    /// The file that it was read from.
+    pub origin: Option<PathBuf>,
+    /// What kind of file that is.
+    pub format: Format,
+    /// In the file's order.
+    pub checks: Vec<Arc<Check>>,
+    /// In the file's order.
+    pub groups: Vec<Arc<Group>>,
+    /// In the file's order.
+    pub actions: Vec<Arc<Action>>,
+    /// In the file's order.
+    pub alerts: Vec<Arc<Alert>>,
+    /// Where the state is kept; `None`: the default place.
+    pub storage: Option<Storage>,
+    /// Logging.
+    pub log: Log,
+    /// The process itself.
+    pub process: Process,
+    /// The name of this node; `None`: the host's.
+    pub node: Option<String>,
+    /// Probes in flight.
+    pub limits: Limits,
+}
+
+/// The files that we read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Our own, in YAML or TOML.
+    Native,
+    /// The INI daemon's.
+    Ini,
+    /// The YAML cron utility's.
+    Cron,
+}
+
+/// A check.
+#[derive(Debug)]
+pub struct Check {
+    /// Its id, name, kind, target, labels, runbook and plain values.
+    pub about: Arc<About>,
+    /// Its line in the table of kinds.
+    pub kind: &'static probe::Kind,
+    /// What the kind decoded.
+    pub spec: Box<dyn probe::Spec>,
+    /// How it is scheduled and judged.
+    pub policy: Policy,
+    /// The actions bound to it.
+    pub actions: Vec<Id>,
+    /// The alerts that it tells.
+    pub alerts: Vec<Id>,
+    /// Checks and groups: while one is down or failing, the alerts of this check are withheld.
+    pub depends_on: Vec<Id>,
+    /// Whether it decides the answers to load balancers.
+    pub takedown: bool,
+    /// The texts of its messages.
+    pub texts: Texts,
+    /// A fingerprint of kind and target.
+    pub target: u64,
+}
+
+/// The message templates of a check or group, as written; `None`: the default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Texts {
+    /// For down and reminders.
+    pub down: Option<Arc<str>>,
+    /// For up.
+    pub up: Option<Arc<str>>,
+}
+
+/// A group: a state derived from its members.
+#[derive(Debug)]
+pub struct Group {
+    /// Its id and name.
+    pub about: Arc<About>,
+    /// Its members, checks only.
+    pub checks: Vec<Id>,
+    /// When it is down.
+    pub down_when: DownWhen,
+}
+
+/// An action: a pair of commands. At least one is there.
+#[derive(Debug)]
+pub struct Action {
+    /// Its id.
+    pub id: Id,
+    /// For good times.
+    pub promote: Option<CommandLine>,
+    /// For bad times.
+    pub demote: Option<CommandLine>,
+    /// How it decides and delivers.
+    pub policy: ActionPolicy,
+    /// Variables for its commands.
+    pub env: BTreeMap<String, String>,
+    /// The user that its commands run as.
+    pub user: Option<String>,
+    /// Whether its commands see the launcher's environment and folder, as those of a forerunner's file do.
+    pub surroundings: Surroundings,
+}
+
+/// A command as configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CommandLine {
+    /// Program and arguments; no shell.
+    Words(Vec<String>),
+    /// A line for `/bin/sh -c`.
+    Shell(String),
+}
+
+/// Where a command runs and what it inherits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Surroundings {
+    /// In `/`, with a short list of variables.
+    Clean,
+    /// In the launch folder with the launcher's environment, less `LD_*`.
+    Launcher,
+}
+
+/// An alert.
+#[derive(Debug)]
+pub struct Alert {
+    /// Its id.
+    pub id: Id,
+    /// Its line in the table of kinds.
+    pub kind: &'static alert::Kind,
+    /// What the kind decoded.
+    pub spec: Box<dyn alert::Spec>,
+    /// How it delivers.
+    pub policy: ChannelPolicy,
+}
+
+/// Where the state is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// Nowhere.
+    Memory,
+    /// A JSON file.
+    File(PathBuf),
+    /// A SQLite database.
+    Sqlite(PathBuf),
+}
+
+/// Logging.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// The least severe level that is written.
+    pub level: Level,
+    /// The file; `None`: standard error.
+    pub file: Option<PathBuf>,
+    /// The form of a line; `None`: text on a terminal and in a file of the INI daemon, JSON otherwise.
+    pub format: Option<LogFormat>,
+    /// The file is rotated when it grows beyond so many bytes.
+    pub rotate: u64,
+    /// So many rotated files are kept.
+    pub keep: u32,
+}
+
+/// Levels of severity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Only errors.
+    Error,
+    /// And warnings.
+    Warn,
+    /// And what happened.
+    Info,
+    /// And why.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// `YYYY-MM-DD HH:MM:SS LEVEL    message`.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The process itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Process {
+    /// Run as this user.
+    pub user: Option<String>,
+    /// Run as this group.
+    pub group: Option<String>,
+    /// Written and locked while the daemon runs.
+    pub pidfile: Option<PathBuf>,
+    /// Whether a bare call detaches, as an INI file may say.
+    pub daemonize: bool,
+}
+
+/// Bounds on probes in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Over all checks.
+    pub probes: u32,
+    /// Per address and port.
+    pub per_host: u32,
+}

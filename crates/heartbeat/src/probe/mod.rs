@@ -1,0 +1,144 @@
+//! Check kinds: what is probed and what is expected of it.
+//!
+//! One file a kind and one line in [`KINDS`]: the decoder, the schema, the reference page and the tests walk that table. A
+//! prober answers with an [`Observation`] or a [`Failure`]; the deadline stands above it and is nobody's business but
+//! [`run`]'s. Nothing here decides states.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use heartbeat_core::outcome::{Fault, Outcome, Verdict};
+
+use crate::config::Fields;
+
+/// A future of a trait object.
+pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A kind of check: one line of the table.
+#[derive(Debug)]
+pub struct Kind {
+    /// Its name in the output and the reference.
+    pub name: &'static str,
+    /// One sentence for the reference.
+    pub doc: &'static str,
+    /// What in a check's map selects it.
+    pub picked_by: PickedBy,
+    /// A check of this kind in YAML, for the reference and the tests.
+    pub example: &'static str,
+    /// Reads the keys that are its own.
+    pub decode: fn(&mut Fields<'_, '_, '_>) -> Option<Box<dyn Spec>>,
+}
+
+/// What selects a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PickedBy {
+    /// The scheme of the key `url`.
+    Schemes(&'static [&'static str]),
+    /// The presence of this key.
+    Key(&'static str),
+}
+
+/// A decoded check of one kind, before anything is opened for it.
+pub trait Spec: fmt::Debug + Send + Sync {
+    /// The target for people: a URL without its password, `host:port`, a command line.
+    fn target(&self) -> String;
+
+    /// Host and port, in one form, for the limit of probes in flight per host; `None` for what has none.
+    fn address(&self) -> Option<String>;
+
+    /// The plain values that messages may name: never a secret, never a header.
+    fn values(&self) -> Vec<(String, String)>;
+
+    /// Opens what probing needs: secrets, certificates, compiled roots.
+    ///
+    /// # Errors
+    /// A sentence that names what was expected, what was found and where.
+    fn build(&self, world: &World) -> Result<Box<dyn Prober>, String>;
+}
+
+/// Probes one target, again and again, never twice at once.
+pub trait Prober: Send + Sync {
+    /// One probe. It is dropped at the deadline; what it started must end with it.
+    fn probe<'a>(&'a self, trace: &'a Trace) -> Boxed<'a, Result<Observation, Failure>>;
+}
+
+/// What a probe saw when everything was as expected.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observation {
+    /// A warning limit that was crossed.
+    pub warning: Option<Failure>,
+    /// Performance data as a Nagios plugin prints it.
+    pub performance: Option<String>,
+}
+
+/// What was not as expected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The class.
+    pub fault: Fault,
+    /// One line for people: expected, found.
+    pub reason: String,
+}
+
+impl Failure {
+    /// A failure with its reason.
+    pub fn new(fault: Fault, reason: impl Into<String>) -> Self {
+        Self { fault, reason: reason.into() }
+    }
+}
+
+/// What probers share: name resolution, trusted roots. Built once.
+#[derive(Debug, Default)]
+pub struct World {}
+
+/// Every kind of check.
+pub static KINDS: &[Kind] = &[];
+
+/// The phases of one probe, told by the prober as it goes, so that a deadline can say what it interrupted.
+#[derive(Debug, Default)]
+pub struct Trace {}
+
+/// How long each phase took; a phase that did not happen is absent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Phases {
+    /// Name resolution.
+    pub dns: Option<Duration>,
+    /// Connecting.
+    pub connect: Option<Duration>,
+    /// The TLS handshake.
+    pub tls: Option<Duration>,
+    /// From the request to the first byte of the answer.
+    pub first_byte: Option<Duration>,
+    /// All of it.
+    pub total: Duration,
+}
+
+/// One probe's result with everything that people may want to see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// What the engine is told.
+    pub outcome: Outcome,
+    /// How long each phase took.
+    pub phases: Phases,
+    /// Performance data as a Nagios plugin prints it.
+    pub performance: Option<String>,
+}
+
+/// Probes once under one total deadline.
+pub async fn run(prober: &dyn Prober, timeout: Duration) -> Report {
+    let trace = Trace::default();
+    let latency = timeout;
+    let outcome = match tokio::time::timeout(timeout, prober.probe(&trace)).await {
+        Ok(Ok(seen)) => match seen.warning {
+            Some(limit) => {
+                Outcome { verdict: Verdict::Warn, fault: Some(limit.fault), reason: limit.reason.into(), latency }
+            }
+            None => Outcome::pass(latency),
+        },
+        Ok(Err(failure)) => Outcome::fault(failure.fault, failure.reason, latency),
+        Err(_) => Outcome::fault(Fault::Timeout, "timed out", latency),
+    };
+    Report { outcome, phases: Phases { total: latency, ..Phases::default() }, performance: None }
+}

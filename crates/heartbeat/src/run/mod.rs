@@ -1,0 +1,1 @@
+//! The running program: driver, prober pool, outbox, reload, shutdown.
