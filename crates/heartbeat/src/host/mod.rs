@@ -2,3 +2,4 @@
 
 pub mod clock;
 pub mod env;
+pub mod failpoint;
