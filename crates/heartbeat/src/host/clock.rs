@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use heartbeat_core::{Mono, Now, Wall};
+use nix::sys::time::TimeValLike as _;
 
 /// The origin of the monotonic clock of this process.
 static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -28,4 +29,9 @@ pub fn now() -> Now {
 /// A point of the monotonic clock as the runtime's timers want it.
 pub fn instant(at: Mono) -> tokio::time::Instant {
     tokio::time::Instant::from_std(*ORIGIN + at.since_origin())
+}
+
+/// Microseconds of `CLOCK_MONOTONIC`, which other processes share, unlike the origin of [`mono`].
+pub fn boot_micros() -> i64 {
+    nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).map_or(0, |time| time.num_microseconds())
 }

@@ -1,5 +1,7 @@
 //! The only door to the operating system: clocks, processes, the environment, secrets, privileges.
 
 pub mod clock;
+pub mod daemon;
 pub mod env;
 pub mod failpoint;
+pub mod notify;

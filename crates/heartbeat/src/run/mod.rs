@@ -1,1 +1,4 @@
 //! The running program: driver, prober pool, outbox, reload, shutdown.
+
+pub mod control;
+pub mod pidfile;
