@@ -3,5 +3,7 @@
 pub mod basic;
 pub mod duration;
 pub mod secret;
+pub mod size;
 
 pub use secret::Secret;
+pub use size::Size;
