@@ -16,17 +16,21 @@ pub struct Context<'a> {
     variables: Option<Variables<'a>>,
     /// Paths are relative to the folder of the source; for an INI file, to this one.
     base: Option<PathBuf>,
+    /// Whether what is decoded is a part of something, as a template is: missing keys are no mistake then.
+    pub partial: bool,
+    /// Whether the result is wanted as a tree too, for `config show`.
+    pub showing: bool,
 }
 
 impl<'a> Context<'a> {
     /// A context in which `${NAME}` is looked up in `variables`.
     pub fn new(problems: Problems, variables: Variables<'a>) -> Self {
-        Self { problems, variables: Some(variables), base: None }
+        Self { problems, variables: Some(variables), base: None, partial: false, showing: false }
     }
 
     /// A context for a forerunner's file: `$` means nothing, and paths are relative to `base`, if given.
     pub fn verbatim(problems: Problems, base: Option<PathBuf>) -> Self {
-        Self { problems, variables: None, base }
+        Self { problems, variables: None, base, partial: false, showing: false }
     }
 
     /// Reports an error and returns `None`, so that a decoder can end with it.
@@ -48,6 +52,14 @@ impl<'a> Context<'a> {
         match self.variables {
             Some(variables) => self.expand(text, node.span, variables),
             None => Some(text.to_owned()),
+        }
+    }
+
+    /// The text of a scalar as it was written: messages, commands and regular expressions have their own use for `$`.
+    pub fn verbatim_text(&mut self, noun: &str, node: &Node) -> Option<String> {
+        match node.as_text() {
+            Some(text) => Some(text.to_owned()),
+            None => self.expected(noun, node),
         }
     }
 

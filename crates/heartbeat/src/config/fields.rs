@@ -64,8 +64,8 @@ impl<'m, 'c, 'v> Fields<'m, 'c, 'v> {
 
     /// A key that must be there. `None` if it is missing or wrong; that has been reported then.
     pub fn required<T: Value>(&mut self, key: &'static str, doc: &'static str) -> Option<T> {
-        self.note(FieldDoc { key, doc, shape: T::shape(), required: true, default: None });
-        if self.docs.is_none() && self.written(key).is_none() {
+        self.note(key, || FieldDoc { key, doc, shape: T::shape(), required: true, default: None });
+        if self.docs.is_none() && !self.context.partial && self.written(key).is_none() {
             let message = format!("{} lacks `{key}`", self.what);
             self.context.problems.push(Problem::error(self.map.span, message).help(format!("add `{key}:`: {doc}")));
         }
@@ -74,19 +74,27 @@ impl<'m, 'c, 'v> Fields<'m, 'c, 'v> {
 
     /// A key that may be left out. `None` if it is absent or wrong.
     pub fn optional<T: Value>(&mut self, key: &'static str, doc: &'static str) -> Option<T> {
-        self.note(FieldDoc { key, doc, shape: T::shape(), required: false, default: None });
+        self.note(key, || FieldDoc { key, doc, shape: T::shape(), required: false, default: None });
         self.decode(key)
     }
 
     /// A key with a default.
     pub fn or<T: Value>(&mut self, key: &'static str, doc: &'static str, default: T) -> T {
-        let shown = default.show();
-        self.note(FieldDoc { key, doc, shape: T::shape(), required: false, default: Some(shown.clone()) });
+        self.note(key, || FieldDoc { key, doc, shape: T::shape(), required: false, default: Some(default.show()) });
         if self.written(key).is_none() {
-            self.show(key, shown);
+            self.show(key, || default.show());
             return default;
         }
         self.decode(key).unwrap_or(default)
+    }
+
+    /// A key whose value is read elsewhere: what was written under it. Its shape is only for the documentation.
+    pub fn raw(&mut self, key: &'static str, doc: &'static str, shape: impl FnOnce() -> Shape) -> Option<&'m Node> {
+        self.known.insert(key);
+        if let Some(docs) = self.docs.as_deref_mut() {
+            docs.push(FieldDoc { key, doc, shape: shape(), required: false, default: None });
+        }
+        self.written(key)
     }
 
     /// A map of its own under a key; where it is absent, `read` sees an empty map.
@@ -116,7 +124,7 @@ impl<'m, 'c, 'v> Fields<'m, 'c, 'v> {
         let what = format!("`{key}` of {}", self.what);
         let (value, shown) = Fields::read(self.context, what, written.unwrap_or(&absent), read);
         if written.is_some() || shown.as_map().is_some_and(|entries| !entries.is_empty()) {
-            self.show(key, shown);
+            self.show(key, || shown);
         }
         value
     }
@@ -157,21 +165,24 @@ impl<'m, 'c, 'v> Fields<'m, 'c, 'v> {
         self.context.problems.push(Problem::error(span, message));
     }
 
-    fn note(&mut self, doc: FieldDoc) {
-        self.known.insert(doc.key);
+    /// Adds a key to what `config show` prints. Only for keys that were read [`raw`](Self::raw).
+    pub fn show(&mut self, key: &'static str, node: impl FnOnce() -> Node) {
+        if self.context.showing && self.docs.is_none() {
+            self.shown.push((Key { name: key.into(), span: self.span(key) }, node()));
+        }
+    }
+
+    fn note(&mut self, key: &'static str, doc: impl FnOnce() -> FieldDoc) {
+        self.known.insert(key);
         if let Some(docs) = self.docs.as_deref_mut() {
-            docs.push(doc);
+            docs.push(doc());
         }
     }
 
     fn decode<T: Value>(&mut self, key: &'static str) -> Option<T> {
         let node = self.written(key)?;
-        self.show(key, T::redact(node));
+        self.show(key, || T::redact(node));
         T::decode(node, self.context)
-    }
-
-    fn show(&mut self, key: &'static str, node: Node) {
-        self.shown.push((Key { name: key.into(), span: self.span(key) }, node));
     }
 
     fn refuse_unknown_keys(&mut self) {

@@ -5,13 +5,18 @@
 //! recorded and decoding goes on, so that all of them are reported at once. Decoding reads no file and no environment of
 //! its own: what it may know is in [`Context`].
 
+pub mod bounds;
 pub mod context;
 pub mod fields;
 pub mod node;
+pub mod position;
 pub mod problem;
 pub mod shape;
+pub mod text;
+pub mod toml;
 pub mod value;
 pub mod values;
+pub mod yaml;
 
 pub use context::Context;
 pub use fields::Fields;

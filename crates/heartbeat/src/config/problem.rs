@@ -1,5 +1,6 @@
 //! What is wrong with a configuration, shown with the line that it stands on.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -63,11 +64,19 @@ pub struct Source {
 }
 
 /// All problems of one configuration, with the sources that they point into.
+///
+/// A word that several checks share (in a template, in the defaults, behind an alias) is decoded once for each of them, yet
+/// its mistake is worth one message: of a place that an earlier *subject* has complained about, later ones say nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Problems {
     sources: Vec<Source>,
     list: Vec<Problem>,
+    subject: u32,
+    told: HashMap<Span, u32>,
 }
+
+/// More of them help nobody, and a file may hold 100,000 checks.
+const SHOWN: usize = 100;
 
 impl Problems {
     /// Takes a text in and returns its index for [`Span::source`].
@@ -84,9 +93,21 @@ impl Problems {
         self.sources.get(usize::from(index))
     }
 
-    /// Adds one, unless the very same is there already (a template's mistake is met once per check that uses it).
+    /// From here on, problems are those of another subject.
+    pub fn next_subject(&mut self) {
+        self.subject += 1;
+    }
+
+    /// Adds one, unless an earlier subject has already complained about that place, or this one in the same words.
     pub fn push(&mut self, problem: Problem) {
-        if !self.list.contains(&problem) {
+        if let Some(span) = problem.at.filter(|span| span.line > 0) {
+            let first = *self.told.entry(span).or_insert(self.subject);
+            if first != self.subject {
+                return;
+            }
+        }
+        // Those of one subject stand together at the end, and they are few.
+        if !self.list.iter().rev().take(SHOWN).any(|known| *known == problem) {
             self.list.push(problem);
         }
     }
@@ -103,11 +124,15 @@ impl Problems {
         sorted
     }
 
-    /// All of them as text for people, each followed by a newline; empty if there are none.
+    /// All of them as text for people, each followed by a newline; empty if there are none. Of very many, the first ones.
     pub fn render(&self) -> String {
         let mut out = String::new();
-        for problem in self.sorted() {
+        let sorted = self.sorted();
+        for problem in sorted.iter().take(SHOWN) {
             self.render_one(problem, &mut out);
+        }
+        if sorted.len() > SHOWN {
+            let _ = writeln!(out, "and {} more", sorted.len() - SHOWN);
         }
         out
     }
@@ -138,16 +163,18 @@ impl Problems {
         }
         let _ = writeln!(out, "  --> {}:{}:{}", source.name, span.line, span.column);
         if let Some(line) = source.text.lines().nth(span.line as usize - 1) {
-            let _ = writeln!(out, "   | {}", excerpt(line));
+            let _ = writeln!(out, "   | {}", excerpt(line, span.column as usize));
         }
     }
 }
 
-/// A line that is fit for a terminal: no control characters, not without end.
-fn excerpt(line: &str) -> String {
+/// A line that is fit for a terminal: no control characters, and of a long one the part around `column`.
+fn excerpt(line: &str, column: usize) -> String {
     const LONGEST: usize = 160;
-    let mut shown: String = line.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if line.chars().nth(LONGEST).is_some() {
+    let skipped = if column > LONGEST { column - LONGEST / 2 } else { 0 };
+    let mut shown = String::from(if skipped > 0 { "…" } else { "" });
+    shown.extend(line.chars().skip(skipped).take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }));
+    if line.chars().nth(skipped + LONGEST).is_some() {
         shown.push('…');
     }
     shown
@@ -155,14 +182,19 @@ fn excerpt(line: &str) -> String {
 
 /// The help for a name that is nearly one of the known ones.
 pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    let nearest = known.into_iter().map(|candidate| (distance(name, candidate), candidate)).min()?;
-    let tolerated = (name.chars().count() / 3).max(1);
+    let name: Vec<char> = name.chars().collect();
+    let tolerated = (name.len() / 3).max(1);
+    let nearest = known
+        .into_iter()
+        // Lengths alone rule most of 100,000 names out.
+        .filter(|candidate| candidate.chars().count().abs_diff(name.len()) <= tolerated)
+        .map(|candidate| (distance(&name, &candidate.chars().collect::<Vec<_>>()), candidate))
+        .min()?;
     (nearest.0 <= tolerated).then(|| format!("did you mean `{}`?", nearest.1))
 }
 
 /// The restricted Damerau–Levenshtein distance: insertions, deletions, replacements, swaps of neighbours.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+fn distance(a: &[char], b: &[char]) -> usize {
     let mut rows = vec![(0..=b.len()).collect::<Vec<_>>()];
     for i in 1..=a.len() {
         let mut row = vec![i];

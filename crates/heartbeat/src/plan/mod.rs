@@ -9,6 +9,7 @@ use std::sync::Arc;
 use heartbeat_core::Id;
 use heartbeat_core::policy::{ActionPolicy, ChannelPolicy, DownWhen, Policy};
 
+pub use crate::config::values::{CommandLine, Surroundings};
 use crate::message::About;
 use crate::{alert, probe};
 
@@ -112,24 +113,6 @@ pub struct Action {
     pub user: Option<String>,
     /// Whether its commands see the launcher's environment and folder, as those of a forerunner's file do.
     pub surroundings: Surroundings,
-}
-
-/// A command as configured.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CommandLine {
-    /// Program and arguments; no shell.
-    Words(Vec<String>),
-    /// A line for `/bin/sh -c`.
-    Shell(String),
-}
-
-/// Where a command runs and what it inherits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Surroundings {
-    /// In `/`, with a short list of variables.
-    Clean,
-    /// In the launch folder with the launcher's environment, less `LD_*`.
-    Launcher,
 }
 
 /// An alert.

@@ -1,9 +1,20 @@
 //! The values that configurations are made of.
 
 pub mod basic;
+pub mod command;
 pub mod duration;
+pub mod names;
+pub mod pattern;
+pub mod policy;
 pub mod secret;
 pub mod size;
+pub mod text;
+pub mod words;
 
+pub use command::{CommandLine, Surroundings};
+pub use names::Names;
+pub use pattern::Pattern;
 pub use secret::Secret;
 pub use size::Size;
+pub use text::Verbatim;
+pub(crate) use words::words;
