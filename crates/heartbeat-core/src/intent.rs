@@ -64,6 +64,17 @@ impl Event {
     }
 }
 
+impl Event {
+    /// The direction, if this is about an action.
+    pub const fn direction(self) -> Option<Direction> {
+        match self {
+            Self::Promote => Some(Direction::Promote),
+            Self::Demote => Some(Direction::Demote),
+            Self::Down | Self::Up | Self::Reminder | Self::Degraded | Self::Notice | Self::Test => None,
+        }
+    }
+}
+
 impl From<Direction> for Event {
     fn from(direction: Direction) -> Self {
         match direction {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::delivery::Delivery;
 use crate::intent::Transition;
 use crate::outcome::Outcome;
-use crate::record::{ActionRecord, CheckRecord, Incident, LaneRecord};
+use crate::record::{ActionRecord, ChannelRecord, CheckRecord, Incident, LaneRecord};
 use crate::{Id, Wall};
 
 /// The remembered state of one installation.
@@ -25,6 +25,9 @@ pub struct Ledger {
     pub actions: BTreeMap<Id, ActionRecord>,
     /// Workers of actions.
     pub lanes: BTreeMap<Id, LaneRecord>,
+    /// Workers of alerts.
+    #[serde(default)]
+    pub channels: BTreeMap<Id, ChannelRecord>,
     /// Unsettled deliveries, by key.
     pub outbox: BTreeMap<Arc<str>, Delivery>,
     /// The sequence of the next delivery.
@@ -53,6 +56,8 @@ pub struct Batch {
     pub actions: Vec<(Id, Option<ActionRecord>)>,
     /// Workers whose memory changed.
     pub lanes: Vec<(Id, Option<LaneRecord>)>,
+    /// Workers of alerts whose memory changed.
+    pub channels: Vec<(Id, Option<ChannelRecord>)>,
     /// Deliveries that are new or have moved; settled ones leave the outbox for the history.
     pub deliveries: Vec<Delivery>,
     /// For the history.
@@ -68,6 +73,7 @@ impl Batch {
             && self.incidents.is_empty()
             && self.actions.is_empty()
             && self.lanes.is_empty()
+            && self.channels.is_empty()
             && self.deliveries.is_empty()
             && self.transitions.is_empty()
             && self.results.is_empty()
@@ -84,6 +90,7 @@ impl Batch {
         self.incidents.append(&mut later.incidents);
         self.actions.append(&mut later.actions);
         self.lanes.append(&mut later.lanes);
+        self.channels.append(&mut later.channels);
         self.deliveries.append(&mut later.deliveries);
         self.transitions.append(&mut later.transitions);
         self.results.append(&mut later.results);
@@ -97,6 +104,7 @@ impl Ledger {
         put(&mut self.incidents, &batch.incidents);
         put(&mut self.actions, &batch.actions);
         put(&mut self.lanes, &batch.lanes);
+        put(&mut self.channels, &batch.channels);
         for delivery in &batch.deliveries {
             self.next_sequence = self.next_sequence.max(delivery.sequence + 1);
             let key = delivery.intent.key.clone();

@@ -157,3 +157,10 @@ pub struct LastRun {
     /// One line: `exit 0`, `exit 1: …`, `timed out after 30s`.
     pub result: Arc<str>,
 }
+
+/// What an alert's worker remembers between runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChannelRecord {
+    /// When messages were accepted, within the window of the limit.
+    pub accepted: alloc::vec::Vec<Wall>,
+}
