@@ -1,11 +1,14 @@
 //! What has become of an intent: a row of the outbox.
 
+use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
 use crate::Wall;
 use crate::intent::Intent;
+use crate::ledger::Batch;
 
 /// An intent on its way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,4 +71,58 @@ pub struct Running {
     pub pid: u32,
     /// The kernel's start time of the process, in clock ticks since boot (proc(5), `stat`, field 22).
     pub start_ticks: u64,
+}
+
+/// Something about heartbeat itself that people must be told, committed together with what it is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Tells it from every other notice, and is the same when it is decided on again after a crash.
+    pub key: String,
+    /// The delivery's place in the order: its notice takes the same.
+    pub sequence: u64,
+    /// One line.
+    pub text: String,
+}
+
+/// A line for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// What was done, or why something was not.
+    Told(String),
+    /// Something that an operator may want to mend.
+    Warned(String),
+}
+
+/// What a worker answers to one input. The batch and the notices are one transaction, and it is on its way to the store
+/// before the effects are carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Turn<E> {
+    /// What changed.
+    pub batch: Batch,
+    /// What people must be told of it.
+    pub notices: Vec<Notice>,
+    /// What to do, in this order.
+    pub effects: Vec<E>,
+    /// What to log.
+    pub notes: Vec<Note>,
+}
+
+impl<E> Default for Turn<E> {
+    fn default() -> Self {
+        Self { batch: Batch::default(), notices: Vec::new(), effects: Vec::new(), notes: Vec::new() }
+    }
+}
+
+impl<E> Turn<E> {
+    /// Puts a delivery's row into the batch.
+    pub fn write(&mut self, delivery: &Delivery) {
+        self.batch.deliveries.push(delivery.clone());
+    }
+
+    /// Gives a delivery its last status and the reason for it.
+    pub fn settle(&mut self, mut delivery: Delivery, status: Status, answer: impl Into<Arc<str>>) {
+        delivery.status = status;
+        delivery.answer = answer.into();
+        self.batch.deliveries.push(delivery);
+    }
 }

@@ -1,5 +1,6 @@
 //! What the configuration says about deciding.
 
+use core::fmt;
 use core::time::Duration;
 
 /// How one check is scheduled and judged.
@@ -92,6 +93,17 @@ pub struct Limit {
     pub count: u32,
     /// The window they are counted in.
     pub window: Duration,
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = self.window.as_millis();
+        let (size, unit) = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")]
+            .into_iter()
+            .find(|&(size, _)| millis >= size && millis.is_multiple_of(size))
+            .unwrap_or((1, "ms"));
+        write!(f, "{} per {}{unit}", self.count, millis / size)
+    }
 }
 
 /// How an action decides and delivers.
