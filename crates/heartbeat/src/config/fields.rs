@@ -17,6 +17,7 @@ pub struct Fields<'m, 'c, 'v> {
     what: String,
     map: &'m Node,
     known: BTreeSet<&'static str>,
+    later: BTreeSet<&'static str>,
     shown: Vec<(Key, Node)>,
     docs: Option<&'c mut Vec<FieldDoc>>,
 }
@@ -34,11 +35,20 @@ impl<'m, 'c, 'v> Fields<'m, 'c, 'v> {
     ) -> (Option<T>, Node) {
         let what = what.into();
         if !matches!(map.body, Body::Map(_) | Body::Null) {
-            let problem = Problem::error(map.span, format!("expected a map for {what}, found {}", map.describe()));
+            let found = map.describe();
+            let problem = Problem::error(map.span, format!("expected a map for {what}, found {found}"));
             context.problems.push(problem);
             return (None, map.clone());
         }
-        let mut fields = Fields { context, what, map, known: BTreeSet::new(), shown: Vec::new(), docs: None };
+        let mut fields = Fields {
+            context,
+            what,
+            map,
+            known: BTreeSet::new(),
+            later: BTreeSet::new(),
+            shown: Vec::new(),
+            docs: None,
+        };
         let value = read(&mut fields);
         fields.refuse_unknown_keys();
         let shown = Node { span: map.span, body: Body::Map(fields.shown) };
@@ -55,6 +65,7 @@ impl<'m, 'c, 'v> Fields<'m, 'c, 'v> {
             what: String::new(),
             map: &empty,
             known: BTreeSet::new(),
+            later: BTreeSet::new(),
             shown: Vec::new(),
             docs: Some(&mut docs),
         };
@@ -97,6 +108,20 @@ impl<'m, 'c, 'v> Fields<'m, 'c, 'v> {
         self.written(key)
     }
 
+    /// A key that a later version will read: refused, and in no documentation.
+    pub fn later(&mut self, key: &'static str) {
+        self.elsewhere(key, "is not in this version");
+    }
+
+    /// A key that is known, but not here.
+    pub fn elsewhere(&mut self, key: &'static str, why: &str) {
+        self.later.insert(key);
+        if let Some((name, _)) = self.map.entry(key) {
+            let problem = Problem::error(name.span, format!("`{key}` {why}"));
+            self.context.problems.push(problem);
+        }
+    }
+
     /// A map of its own under a key; where it is absent, `read` sees an empty map.
     pub fn section<T>(
         &mut self,
@@ -113,6 +138,7 @@ impl<'m, 'c, 'v> Fields<'m, 'c, 'v> {
                 what: String::new(),
                 map: &empty,
                 known: BTreeSet::new(),
+                later: BTreeSet::new(),
                 shown: Vec::new(),
                 docs: Some(&mut inner),
             });
@@ -187,7 +213,8 @@ impl<'m, 'c, 'v> Fields<'m, 'c, 'v> {
 
     fn refuse_unknown_keys(&mut self) {
         let Body::Map(entries) = &self.map.body else { return };
-        for (key, _) in entries.iter().filter(|(key, _)| !self.known.contains(&*key.name)) {
+        let is_known = |name: &str| self.known.contains(name) || self.later.contains(name);
+        for (key, _) in entries.iter().filter(|(key, _)| !is_known(&key.name)) {
             let mut problem = Problem::error(key.span, format!("unknown key `{}` in {}", key.name, self.what));
             problem.help = super::problem::did_you_mean(&key.name, self.known.iter().copied());
             self.context.problems.push(problem);

@@ -112,6 +112,11 @@ impl Problems {
         }
     }
 
+    /// Whether there are more than will be shown, so that a costly search for help can be spared.
+    pub fn are_many(&self) -> bool {
+        self.list.len() > SHOWN
+    }
+
     /// Whether the configuration cannot be used.
     pub fn has_errors(&self) -> bool {
         self.list.iter().any(|problem| problem.severity == Severity::Error)

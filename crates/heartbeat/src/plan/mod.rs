@@ -2,6 +2,22 @@
 //!
 //! A plan is immutable and opens nothing; what it describes is built from it.
 
+mod action;
+mod alert;
+mod check;
+mod entries;
+mod glob;
+mod group;
+pub mod load;
+mod log;
+mod merge;
+mod process;
+mod references;
+mod root;
+pub mod shape;
+mod source;
+mod storage;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,9 +25,13 @@ use std::sync::Arc;
 use heartbeat_core::Id;
 use heartbeat_core::policy::{ActionPolicy, ChannelPolicy, DownWhen, Policy};
 
+use crate::config::Span;
 pub use crate::config::values::{CommandLine, Surroundings};
+use crate::config::values::{StateWords, Times};
 use crate::message::About;
-use crate::{alert, probe};
+
+pub use check::{DOWN_MESSAGE, UP_MESSAGE};
+pub use load::{from_text, load, one_target};
 
 /// A resolved configuration.
 #[derive(Debug)]
@@ -57,9 +77,9 @@ pub struct Check {
     /// Its id, name, kind, target, labels, runbook and plain values.
     pub about: Arc<About>,
     /// Its line in the table of kinds.
-    pub kind: &'static probe::Kind,
+    pub kind: &'static crate::probe::Kind,
     /// What the kind decoded.
-    pub spec: Box<dyn probe::Spec>,
+    pub spec: Box<dyn crate::probe::Spec>,
     /// How it is scheduled and judged.
     pub policy: Policy,
     /// The actions bound to it.
@@ -76,13 +96,21 @@ pub struct Check {
     pub target: u64,
 }
 
-/// The message templates of a check or group, as written; `None`: the default.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The message templates of a check, as written or by default, and how values look in them.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Texts {
     /// For down and reminders.
-    pub down: Option<Arc<str>>,
+    pub down: Arc<str>,
     /// For up.
-    pub up: Option<Arc<str>>,
+    pub up: Arc<str>,
+    /// Where `down` stands.
+    pub down_at: Span,
+    /// Where `up` stands.
+    pub up_at: Span,
+    /// How times look.
+    pub times: Times,
+    /// The words for states.
+    pub states: StateWords,
 }
 
 /// A group: a state derived from its members.
@@ -121,9 +149,9 @@ pub struct Alert {
     /// Its id.
     pub id: Id,
     /// Its line in the table of kinds.
-    pub kind: &'static alert::Kind,
+    pub kind: &'static crate::alert::Kind,
     /// What the kind decoded.
-    pub spec: Box<dyn alert::Spec>,
+    pub spec: Box<dyn crate::alert::Spec>,
     /// How it delivers.
     pub policy: ChannelPolicy,
 }
@@ -152,6 +180,12 @@ pub struct Log {
     pub rotate: u64,
     /// So many rotated files are kept.
     pub keep: u32,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: Level::Info, file: None, format: None, rotate: 1_000_000, keep: 4 }
+    }
 }
 
 /// Levels of severity.
@@ -191,11 +225,17 @@ pub struct Process {
     pub daemonize: bool,
 }
 
-/// Bounds on probes in flight.
+/// Bounds on probes in flight, both at least 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Over all checks.
     pub probes: u32,
     /// Per address and port.
     pub per_host: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { probes: 2000, per_host: 64 }
+    }
 }

@@ -113,3 +113,25 @@ impl<T: Value> Value for BTreeMap<String, T> {
         }
     }
 }
+
+/// A number of things of which there must be one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count(pub u32);
+
+impl Value for Count {
+    fn shape() -> Shape {
+        Shape::Integer { least: 1, greatest: 4_294_967_295 }
+    }
+
+    fn decode(node: &Node, context: &mut Context<'_>) -> Option<Self> {
+        let noun = "a whole number from 1 to 4294967295";
+        match context.text(noun, node)?.parse() {
+            Ok(number) if number > 0 => Some(Self(number)),
+            _ => context.expected(noun, node),
+        }
+    }
+
+    fn show(&self) -> Node {
+        self.0.show()
+    }
+}

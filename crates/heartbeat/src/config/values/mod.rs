@@ -11,10 +11,11 @@ pub mod size;
 pub mod text;
 pub mod words;
 
+pub use basic::Count;
 pub use command::{CommandLine, Surroundings};
 pub use names::Names;
 pub use pattern::Pattern;
 pub use secret::Secret;
 pub use size::Size;
-pub use text::Verbatim;
+pub use text::{FilePath, StateWords, Times, Verbatim};
 pub(crate) use words::words;

@@ -1,0 +1,315 @@
+//! Checks: the keys that all kinds share, and the choice of the kind.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use heartbeat_core::Id;
+use heartbeat_core::policy::{Policy, Remind};
+use sha2::{Digest as _, Sha256};
+
+use super::entries::{Entry, id_of_url, wrap};
+use super::{Check, Texts};
+use crate::config::values::{Count, Names, StateWords, Times, Verbatim};
+use crate::config::{Context, Fields, Node, Problem, Value};
+use crate::message::About;
+use crate::probe::{self, Kind, PickedBy};
+
+/// The down message of a check that has none of its own; a reminder uses it too.
+pub const DOWN_MESSAGE: &str = "$name is down: $reason";
+
+/// The up message of a check that has none of its own.
+pub const UP_MESSAGE: &str = "$name is up after $duration";
+
+/// What every kind of check has.
+pub(super) struct Common {
+    name: Option<String>,
+    policy: Policy,
+    pub(super) actions: Names,
+    pub(super) alerts: Option<Names>,
+    pub(super) depends_on: Names,
+    takedown: bool,
+    labels: BTreeMap<String, String>,
+    runbook: Option<String>,
+    values: BTreeMap<String, String>,
+    texts: Texts,
+}
+
+/// A check whose references are still names.
+pub(super) struct Draft {
+    pub(super) check: Check,
+    pub(super) actions: Names,
+    pub(super) alerts: Option<Names>,
+    pub(super) depends_on: Names,
+}
+
+/// Reads the keys that all kinds share.
+pub(super) fn common(fields: &mut Fields<'_, '_, '_>, id: &str) -> Common {
+    let defaults = Policy::default();
+    let name = fields.optional::<String>("name", "A name for people; the id if it is left out.");
+    if name.is_none() {
+        fields.show("name", || Node::text(id));
+    }
+    let _: Option<String> = fields.optional("use", "The template that fills in what is not written here.");
+    let interval = fields.or("interval", "From the start of a probe to the start of the next one.", defaults.interval);
+    let fast = fields.optional::<Duration>(
+        "fast_interval",
+        "The interval while a fall or rise is being counted; the shorter of `interval` and 10s if it is left out.",
+    );
+    let fast_interval = fast.unwrap_or_else(|| interval.min(defaults.fast_interval));
+    if fast.is_none() {
+        fields.show("fast_interval", || fast_interval.show());
+    }
+    let timeout = fields.or("timeout", "The deadline of a whole probe, name resolution included.", defaults.timeout);
+    let fall = fields.or("fall", "Consecutive failures before the check is down.", Count(defaults.fall));
+    let rise = fields.or("rise", "Consecutive passes before it is up again.", Count(defaults.rise));
+    let remind: Remind = fields.or(
+        "remind",
+        "The pace of reminders while it is down; `never`, or `0s` for every failing probe.",
+        defaults.remind,
+    );
+    for (key, value) in [("interval", interval), ("fast_interval", fast_interval), ("timeout", timeout)] {
+        if value.is_zero() {
+            fields.error(key, format!("`{key}` must be longer than `0s`"));
+        }
+    }
+    if timeout > interval {
+        let at = fields.span(if fields.written("timeout").is_some() { "timeout" } else { "interval" });
+        let [timeout, interval] = [timeout, interval].map(crate::config::values::duration::format);
+        let message =
+            format!("the timeout {timeout} is longer than the interval {interval}: a slow probe delays the next");
+        fields.context().problems.push(Problem::warning(at, message));
+    }
+    let policy = Policy { interval, fast_interval, timeout, fall: fall.0, rise: rise.0, remind };
+
+    let actions = fields.or("actions", "The actions that are promoted and demoted with this check.", Names::default());
+    let alerts = fields.optional("alerts", "The alerts that it tells; all of them if it is left out.");
+    let depends_on = fields.or(
+        "depends_on",
+        "Checks and groups: while one of them is down or failing, the alerts of this check are withheld.",
+        Names::default(),
+    );
+    let takedown = fields.or("takedown", "Whether it decides the answers to load balancers.", true);
+    let labels = fields.or("labels", "Free names and values, for messages and webhooks.", BTreeMap::new());
+    let runbook = fields.optional("runbook", "Where to read what to do when it is down.");
+    let values = fields.or("values", "Further values that messages may name.", BTreeMap::new());
+    let texts = texts(fields);
+    Common { name, policy, actions, alerts, depends_on, takedown, labels, runbook, values, texts }
+}
+
+fn texts(fields: &mut Fields<'_, '_, '_>) -> Texts {
+    let down = fields.or("down_message", "The message when it goes down.", Verbatim(DOWN_MESSAGE.to_owned()));
+    let up = fields.or("up_message", "The message when it is up again.", Verbatim(UP_MESSAGE.to_owned()));
+    let style = fields.section("messages", "How values look in messages.", |fields| {
+        let times =
+            fields.or("times", "`full`: local time with its offset; `short`: `11/21 07:15` in UTC.", Times::Full);
+        let states = fields.or("states", "The words for states: `up`/`down`, or `passing`/`failing`.", StateWords::Up);
+        Some((times, states))
+    });
+    let (times, states) = style.unwrap_or_default();
+    let (down_at, up_at) = (fields.span("down_message"), fields.span("up_message"));
+    Texts { down: down.0.into(), up: up.0.into(), down_at, up_at, times, states }
+}
+
+/// Decodes a merged check.
+pub(super) fn decode(
+    entry: &Id,
+    merged: &Node,
+    kind: &'static Kind,
+    context: &mut Context<'_>,
+) -> (Option<Draft>, Node) {
+    Fields::read(context, format!("check `{entry}`"), merged, |fields| {
+        let common = common(fields, entry);
+        let spec = (kind.decode)(fields)?;
+        Some(draft(entry, kind, common, spec))
+    })
+}
+
+fn draft(id: &Id, kind: &'static Kind, common: Common, spec: Box<dyn probe::Spec>) -> Draft {
+    let target = spec.target();
+    let mut values: BTreeMap<String, String> = [
+        ("interval", common.policy.interval),
+        ("fast_interval", common.policy.fast_interval),
+        ("timeout", common.policy.timeout),
+    ]
+    .map(|(key, value)| (key.to_owned(), crate::config::values::duration::format(value)))
+    .into();
+    values.insert("fall".to_owned(), common.policy.fall.to_string());
+    values.insert("rise".to_owned(), common.policy.rise.to_string());
+    values.insert("takedown".to_owned(), common.takedown.to_string());
+    values.extend(spec.values());
+    values.extend(common.values);
+    let fingerprint = fingerprint(kind.name, &target);
+    let about = About {
+        id: id.clone(),
+        name: common.name.unwrap_or_else(|| id.to_string()),
+        kind: kind.name.to_owned(),
+        target,
+        labels: common.labels,
+        runbook: common.runbook,
+        values,
+    };
+    let check = Check {
+        about: Arc::new(about),
+        kind,
+        spec,
+        policy: common.policy,
+        actions: Vec::new(),
+        alerts: Vec::new(),
+        depends_on: Vec::new(),
+        takedown: common.takedown,
+        texts: common.texts,
+        target: fingerprint,
+    };
+    Draft { check, actions: common.actions, alerts: common.alerts, depends_on: common.depends_on }
+}
+
+/// Stable over releases, for it is stored: a check with another one starts anew.
+fn fingerprint(kind: &str, target: &str) -> u64 {
+    let hash = Sha256::new().chain_update(kind).chain_update([0]).chain_update(target).finalize();
+    hash.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+/// A check that is only a URL is a map with that URL.
+pub(super) fn unfold(entry: Entry) -> Entry {
+    match entry.node.as_text() {
+        Some(_) => Entry { node: wrap("url", entry.node), ..entry },
+        None => entry,
+    }
+}
+
+/// The id of a check in a list that gives none.
+pub(super) fn derive_id(node: &Node, context: &mut Context<'_>) -> Option<String> {
+    match node.get("url").unwrap_or(node) {
+        url if url.as_text().is_some() => Some(id_of_url(&context.text("a URL", url)?)),
+        _ => {
+            let problem = Problem::error(node.span, "a check in a list needs an `id` if it has no `url`")
+                .help("add `id: NAME`, or write the checks as a map of names");
+            context.problems.push(problem);
+            None
+        }
+    }
+}
+
+/// The schemes and keys of kinds that are planned, so that the answer is better than "unknown".
+const LATER: [&str; 19] = [
+    "push",
+    "postgres",
+    "postgresql",
+    "mysql",
+    "redis",
+    "rediss",
+    "memcached",
+    "smtp",
+    "smtps",
+    "ssh",
+    "dns",
+    "grpc",
+    "grpcs",
+    "icmp",
+    "mqtt",
+    "mqtts",
+    "nats",
+    "amqp",
+    "amqps",
+];
+
+/// The kind that a merged check is of; `None` has been reported.
+pub(super) fn pick(what: &str, merged: &Node, context: &mut Context<'_>) -> Option<&'static Kind> {
+    let mut picked: Option<(&'static Kind, &str)> = None;
+    let written = |key: &str| merged.get(key).filter(|node| !node.is_null());
+    for kind in probe::KINDS {
+        let key = match kind.picked_by {
+            PickedBy::Key(key) if written(key).is_some() => key,
+            PickedBy::Schemes(schemes) if written("url").is_some_and(|url| has_scheme(url, schemes, context)) => "url",
+            _ => continue,
+        };
+        if let Some((_, first)) = picked {
+            let at = merged.entry(key).map_or(merged.span, |(key, _)| key.span);
+            return context.error(at, format!("{what} has both `{first}` and `{key}`: it can probe only one thing"));
+        }
+        picked = Some((kind, key));
+    }
+    if let Some((kind, key)) = picked {
+        match merged.entry("url").filter(|(_, node)| !node.is_null() && key != "url") {
+            Some((url, _)) => {
+                return context
+                    .error(url.span, format!("{what} has both `{key}` and `url`: it can probe only one thing"));
+            }
+            None => return Some(kind),
+        }
+    }
+    refuse(what, merged, context);
+    None
+}
+
+fn has_scheme(url: &Node, schemes: &[&str], context: &mut Context<'_>) -> bool {
+    let Some(text) = context.text("a URL", url) else { return false };
+    text.split_once(':').is_some_and(|(scheme, _)| schemes.iter().any(|known| scheme.eq_ignore_ascii_case(known)))
+}
+
+/// Whether a part of a check may be meant for a kind: unless it picks another one.
+pub(super) fn may_be(kind: &Kind, part: &Node) -> bool {
+    let picks = |kind: &Kind| match kind.picked_by {
+        PickedBy::Key(key) => part.get(key).is_some(),
+        PickedBy::Schemes(schemes) => part.get("url").and_then(Node::as_text).is_some_and(|url| {
+            url.split_once(':')
+                .is_some_and(|(scheme, _)| schemes.iter().any(|known| scheme.eq_ignore_ascii_case(known)))
+        }),
+    };
+    picks(kind) || !probe::KINDS.iter().any(picks)
+}
+
+/// Says why no kind can be picked.
+fn refuse(what: &str, merged: &Node, context: &mut Context<'_>) {
+    if let Some((key, _)) = LATER.iter().find_map(|later| merged.entry(later)) {
+        let problem = Problem::error(key.span, format!("`{}` is not in this version", key.name));
+        context.problems.push(problem);
+        return;
+    }
+    let Some(url) = merged.get("url").filter(|node| !node.is_null()) else {
+        let problem =
+            Problem::error(merged.span, format!("{what} says nothing to probe")).help(match targets().as_str() {
+                "" => "this build knows no kind of check".to_owned(),
+                targets => format!("give it one of {targets}"),
+            });
+        context.problems.push(problem);
+        return;
+    };
+    let Some(text) = context.text("a URL", url) else { return };
+    let problem = match text.split_once("://") {
+        Some((scheme, _)) if LATER.contains(&scheme.to_ascii_lowercase().as_str()) => {
+            Problem::error(url.span, format!("checks of `{scheme}://` are not in this version"))
+        }
+        Some((scheme, _)) => {
+            let mut problem = Problem::error(url.span, format!("no kind of check takes `{scheme}://`"));
+            problem.help = crate::config::problem::did_you_mean(scheme, schemes())
+                .or_else(|| Some(format!("known are {}", schemes().collect::<Vec<_>>().join(", "))));
+            problem
+        }
+        None => Problem::error(url.span, format!("expected a URL such as `https://example.org/`, found `{text}`")),
+    };
+    context.problems.push(problem);
+}
+
+fn schemes() -> impl Iterator<Item = &'static str> {
+    probe::KINDS
+        .iter()
+        .flat_map(|kind| match kind.picked_by {
+            PickedBy::Schemes(schemes) => schemes,
+            PickedBy::Key(_) => &[],
+        })
+        .copied()
+}
+
+fn targets() -> String {
+    let keys = probe::KINDS.iter().filter_map(|kind| match kind.picked_by {
+        PickedBy::Key(key) => Some(key),
+        PickedBy::Schemes(_) => None,
+    });
+    let mut names: Vec<_> = keys.map(|key| format!("`{key}:`")).collect();
+    if schemes().next().is_some() {
+        names.insert(0, "`url:`".to_owned());
+    }
+    names.join(", ")
+}

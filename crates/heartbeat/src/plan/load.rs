@@ -1,0 +1,260 @@
+//! From files to a plan.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::entries::{Entries, Entry, refuse_unknown};
+use super::merge::{merge, prune, unknown};
+use super::root::{Named, Settings};
+use super::source::{self, Document};
+use super::{Format, Plan, action, alert, check, group, references, root, shape};
+use crate::config::context::Variables;
+use crate::config::node::{Body, Key};
+use crate::config::problem::did_you_mean;
+use crate::config::{Context, FieldDoc, Fields, Node, Problem, Problems, Span};
+use crate::host;
+use crate::probe::{KINDS, Kind};
+
+/// A plan, if there are no errors, and everything that is wrong or doubtful.
+pub type Loaded = (Option<Plan>, Problems);
+
+/// Reads a configuration with everything that it includes.
+pub fn load(path: &Path) -> Loaded {
+    let mut context = Context::new(Problems::default(), &host::env::variable);
+    let plan =
+        source::open(path, &mut context).and_then(|document| Loader::new(Some(path)).plan(document, &mut context));
+    finish(plan.map(|(plan, _)| plan), context)
+}
+
+/// Reads a configuration and returns it as a tree with every default filled in and every secret hidden.
+pub fn show(path: &Path) -> (Option<Node>, Problems) {
+    let mut context = Context::new(Problems::default(), &host::env::variable);
+    context.showing = true;
+    let plan =
+        source::open(path, &mut context).and_then(|document| Loader::new(Some(path)).plan(document, &mut context));
+    finish(plan.map(|(_, shown)| shown), context)
+}
+
+/// Reads a text as if it were a file of that name. Nothing is included.
+pub fn from_text(name: &str, text: &str, variables: Variables<'_>) -> Loaded {
+    let mut context = Context::new(Problems::default(), variables);
+    let plan = source::parse(name, text.to_owned(), &mut context)
+        .and_then(|document| Loader::new(None).plan(document, &mut context));
+    finish(plan.map(|(plan, _)| plan), context)
+}
+
+/// A plan of one check with the defaults that are built in, for a target that the command line names.
+pub fn one_target(url: &str) -> Loaded {
+    let mut context = Context::verbatim(Problems::default(), Some(PathBuf::new()));
+    let source = context.problems.add_source("command line", url);
+    let span = Span { source, line: 1, column: 1 };
+    let target = Node::text(url).at(span);
+    let list = |items| Node { span, body: Body::List(items) };
+    let entry = |name: &str, node| (Key { name: name.into(), span }, node);
+    let body = Body::Map(vec![entry("checks", list(vec![target])), entry("alerts", list(Vec::new()))]);
+    let document = Document { node: Node { span, body }, format: Format::Native };
+    let plan = Loader::new(None).plan(document, &mut context);
+    finish(plan.map(|(plan, _)| plan), context)
+}
+
+fn finish<T>(result: Option<T>, context: Context<'_>) -> (Option<T>, Problems) {
+    let result = result.filter(|_| !context.problems.has_errors());
+    (result, context.problems)
+}
+
+struct Loader<'p> {
+    /// The main file, if it is one.
+    path: Option<&'p Path>,
+    /// The defaults as each kind sees them.
+    defaults: HashMap<&'static str, Node>,
+}
+
+impl<'p> Loader<'p> {
+    fn new(path: Option<&'p Path>) -> Self {
+        Self { path, defaults: HashMap::new() }
+    }
+
+    /// Decodes everything that can be decoded, so that all problems come to light at once.
+    fn plan(&mut self, document: Document, context: &mut Context<'_>) -> Option<(Plan, Node)> {
+        let start = document.node.span;
+        let mut named = Named::default();
+        let (settings, mut shown) =
+            Fields::read(context, "the configuration", &document.node, |fields| root::main(fields, &mut named));
+        drop(document.node);
+        let settings = settings?;
+        self.include(&settings, &mut named, context);
+        if named.checks.list.is_empty() && !context.problems.has_errors() {
+            let problem = Problem::error(start, "there are no checks").help("add `checks:` with at least one URL");
+            context.problems.push(problem);
+        }
+        if !named.says_alerts && document.format == Format::Native {
+            let problem = Problem::warning(start, "nobody is told: there are no alerts")
+                .help("add `alerts:`, or `alerts: []` if that is meant");
+            context.problems.push(problem);
+        }
+        references::shared_names(&named, context);
+
+        let mut shown_parts = Vec::new();
+        let checks = self.checks(&mut named, &settings, context, &mut shown_parts);
+        let groups = decode_all(&mut named.groups, context, &mut shown_parts, "groups", |entry, context| {
+            group::decode(&entry.id, &entry.node, context)
+        });
+        let actions = decode_all(&mut named.actions, context, &mut shown_parts, "actions", |entry, context| {
+            action::decode(&entry.id, &entry.node, context)
+        });
+        let alerts = decode_all(&mut named.alerts, context, &mut shown_parts, "alerts", |entry, context| {
+            alert::decode(&entry.id, entry.node, settings.smtp.as_ref(), context)
+        });
+        let checks = references::checks(checks, &named, context);
+        let groups = references::groups(groups, &named, context);
+        references::cycles(&checks, &groups, &named, context);
+        if let Body::Map(entries) = &mut shown.body {
+            entries.splice(0..0, shown_parts);
+        }
+        let plan = Plan {
+            origin: self.path.map(Path::to_owned),
+            format: document.format,
+            checks,
+            groups,
+            actions: actions.into_iter().map(Arc::new).collect(),
+            alerts: alerts.into_iter().map(Arc::new).collect(),
+            storage: settings.storage,
+            log: settings.log.unwrap_or_default(),
+            process: settings.process,
+            node: settings.node,
+            limits: settings.limits,
+        };
+        Some((plan, shown))
+    }
+
+    fn include(&self, settings: &Settings, named: &mut Named, context: &mut Context<'_>) {
+        let Some((_, first)) = settings.include.first() else { return };
+        let Some(main) = self.path else {
+            let _: Option<()> = context.error(*first, "only a file can include others");
+            return;
+        };
+        for (path, at) in source::included(&settings.include, main, context) {
+            context.problems.next_subject();
+            let Some(document) = source::open(&path, context) else { continue };
+            if document.format != Format::Native {
+                let _: Option<()> =
+                    context.error(at, format!("{} is a file of a forerunner: it cannot be included", path.display()));
+                continue;
+            }
+            Fields::read(context, "an included file", &document.node, |fields| root::included(fields, named));
+        }
+    }
+}
+
+impl Loader<'_> {
+    fn checks(
+        &mut self,
+        named: &mut Named,
+        settings: &Settings,
+        context: &mut Context<'_>,
+        shown: &mut Vec<(Key, Node)>,
+    ) -> Vec<check::Draft> {
+        let templates: HashMap<_, _> =
+            std::mem::take(&mut named.templates.list).into_iter().map(|entry| (entry.id, entry.node)).collect();
+        let mut used = HashSet::new();
+        let mut used_kinds = HashSet::new();
+        let checks = decode_all(&mut named.checks, context, shown, "checks", |entry, context| {
+            let Entry { id, node } = check::unfold(entry);
+            let mut merged = node;
+            if let Some(at) = merged.get("use").filter(|node| !node.is_null()).cloned() {
+                let Some(name) = context.text("the name of a template", &at) else { return failed() };
+                if refuse_unknown("template", &name, at.span, &[&named.templates], context) {
+                    return failed();
+                }
+                if let Some(template) = templates.get(name.as_str()) {
+                    merged = merge(merged, template);
+                }
+                used.insert(name);
+            }
+            let Some(kind) = check::pick(&format!("check `{id}`"), &merged, context) else { return failed() };
+            used_kinds.insert(kind.name);
+            if let Some(defaults) = &settings.defaults {
+                let pruned = self.defaults.entry(kind.name).or_insert_with(|| prune(defaults, &shape::check_of(kind)));
+                merged = merge(merged, pruned);
+            }
+            check::decode(&id, &merged, kind, context)
+        });
+        for id in named.templates.ids() {
+            let Some(template) = templates.get(id) else { continue };
+            context.problems.next_subject();
+            if let Some((key, _)) = template.entry("use") {
+                let _: Option<()> = context.error(key.span, "a template cannot use another template");
+            }
+            if !used.contains(id.as_str()) {
+                check_part(&format!("template `{id}`"), template, &|kind| check::may_be(kind, template), context);
+            }
+        }
+        if let Some(defaults) = &settings.defaults {
+            context.problems.next_subject();
+            check_part("`defaults`", defaults, &|kind| !used_kinds.contains(kind.name), context);
+        }
+        checks
+    }
+}
+
+/// Looks through a part of a check that stands alone: every key must be known to some kind of check, and every value be
+/// right for the kinds that `concerns` names.
+fn check_part(what: &str, part: &Node, concerns: &dyn Fn(&'static Kind) -> bool, context: &mut Context<'_>) {
+    if part.as_map().is_none() {
+        if !part.is_null() {
+            let _: Option<()> =
+                context.error(part.span, format!("expected a map for {what}, found {}", part.describe()));
+        }
+        return;
+    }
+    let readers: Vec<Vec<FieldDoc>> = match KINDS {
+        [] => vec![shape::check_common()],
+        kinds => kinds.iter().map(shape::check_of).collect(),
+    };
+    let slices: Vec<&[FieldDoc]> = readers.iter().map(Vec::as_slice).collect();
+    for (key, known) in unknown(part, &slices) {
+        let mut problem = Problem::error(key.span, format!("unknown key `{}` in {what}", key.name));
+        problem.help = did_you_mean(&key.name, known);
+        context.problems.push(problem);
+    }
+    context.partial = true;
+    for (kind, docs) in KINDS.iter().zip(&readers).filter(|(kind, _)| concerns(kind)) {
+        Fields::read(context, what, &prune(part, docs), |fields| {
+            check::common(fields, "");
+            (kind.decode)(fields)
+        });
+    }
+    context.partial = false;
+}
+
+/// Decodes entries one after the other, each a subject of its own, and collects them as `config show` prints them.
+fn decode_all<T>(
+    entries: &mut Entries,
+    context: &mut Context<'_>,
+    shown: &mut Vec<(Key, Node)>,
+    plural: &str,
+    mut decode: impl FnMut(Entry, &mut Context<'_>) -> (Option<T>, Node),
+) -> Vec<T> {
+    let mut decoded = Vec::with_capacity(entries.list.len());
+    let mut trees = Vec::new();
+    for entry in std::mem::take(&mut entries.list) {
+        context.problems.next_subject();
+        let key = Key { name: entry.id.as_str().into(), span: entry.node.span };
+        let (value, tree) = decode(entry, context);
+        if context.showing {
+            trees.push((key, tree));
+        }
+        decoded.extend(value);
+    }
+    if !trees.is_empty() {
+        let span = Span::default();
+        shown.push((Key { name: plural.into(), span }, Node { span, body: Body::Map(trees) }));
+    }
+    decoded
+}
+
+/// What a decoder returns when it has reported why it could not even begin.
+fn failed<T>() -> (Option<T>, Node) {
+    (None, Node::null(Span::default()))
+}

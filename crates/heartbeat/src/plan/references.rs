@@ -1,0 +1,100 @@
+//! From names to ids that exist, without cycles.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use heartbeat_core::Id;
+
+use super::entries::{Entries, refuse_unknown};
+use super::root::Named;
+use super::{Check, Group, check, group};
+use crate::config::values::Names;
+use crate::config::{Context, Problem, Span};
+
+/// Resolves what checks name.
+pub(super) fn checks(drafts: Vec<check::Draft>, named: &Named, context: &mut Context<'_>) -> Vec<Arc<Check>> {
+    let all = named.alerts.ids();
+    let mut checks = Vec::with_capacity(drafts.len());
+    for draft in drafts {
+        context.problems.next_subject();
+        let mut check = draft.check;
+        check.actions = known("action", draft.actions, &[&named.actions], context);
+        check.alerts = match draft.alerts {
+            Some(names) => known("alert", names, &[&named.alerts], context),
+            None => all.to_vec(),
+        };
+        check.depends_on = known("check or group", draft.depends_on, &[&named.checks, &named.groups], context);
+        checks.push(Arc::new(check));
+    }
+    checks
+}
+
+/// Resolves what groups name.
+pub(super) fn groups(drafts: Vec<group::Draft>, named: &Named, context: &mut Context<'_>) -> Vec<Arc<Group>> {
+    let resolve = |draft: group::Draft| {
+        let mut group = draft.group;
+        context.problems.next_subject();
+        group.checks = known("check", draft.members, &[&named.checks], context);
+        Arc::new(group)
+    };
+    drafts.into_iter().map(resolve).collect()
+}
+
+fn known(noun: &str, names: Names, among: &[&Entries], context: &mut Context<'_>) -> Vec<Id> {
+    let is_known = |(name, at): &(Id, Span)| !refuse_unknown(noun, name, *at, among, context);
+    names.0.into_iter().filter(is_known).map(|(name, _)| name).collect()
+}
+
+/// Reports names that a check and a group share, for both stand in `depends_on` and in the store.
+pub(super) fn shared_names(named: &Named, context: &mut Context<'_>) {
+    for group in named.groups.ids() {
+        if let (Some(check), Some(at)) = (named.checks.place(group), named.groups.place(group)) {
+            let problem = Problem::error(at, format!("a group and a check are both named `{group}`"));
+            context.problems.push(problem.also(check, "the check"));
+        }
+    }
+}
+
+/// Reports the first cycle among dependencies that is met from each check; a group depends on its members.
+pub(super) fn cycles(checks: &[Arc<Check>], groups: &[Arc<Group>], named: &Named, context: &mut Context<'_>) {
+    let mut edges: HashMap<&Id, &[Id]> = checks.iter().map(|check| (&check.about.id, &*check.depends_on)).collect();
+    edges.extend(groups.iter().map(|group| (&group.about.id, &*group.checks)));
+
+    #[derive(Clone, Copy, PartialEq)]
+    enum Mark {
+        OnPath,
+        Done,
+    }
+    let mut marks: HashMap<&Id, Mark> = HashMap::new();
+    for start in checks.iter().map(|check| &check.about.id) {
+        // Depth first on a stack of our own: a chain may be as long as the file.
+        let mut path: Vec<(&Id, usize)> = vec![(start, 0)];
+        if marks.contains_key(start) {
+            continue;
+        }
+        marks.insert(start, Mark::OnPath);
+        while let Some((id, next)) = path.last_mut() {
+            let Some(to) = edges.get(*id).and_then(|edges| edges.get(*next)) else {
+                marks.insert(*id, Mark::Done);
+                path.pop();
+                continue;
+            };
+            *next += 1;
+            match marks.get(to) {
+                Some(Mark::Done) => {}
+                Some(Mark::OnPath) => {
+                    let from = path.iter().position(|(id, _)| *id == to).unwrap_or(0);
+                    let mut names: Vec<_> = path[from..].iter().map(|(id, _)| id.as_str()).collect();
+                    names.push(to);
+                    let at = named.checks.place(to).or_else(|| named.groups.place(to)).unwrap_or_default();
+                    let cycle = names.join("` -> `");
+                    let _: Option<()> = context.error(at, format!("dependencies run in a circle: `{cycle}`"));
+                }
+                None => {
+                    marks.insert(to, Mark::OnPath);
+                    path.push((to, 0));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The files of a configuration: which syntax they are in, and the files that they include.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::Format;
+use crate::config::node::Body;
+use crate::config::{Context, Node, Problem, Span, text, toml, yaml};
+
+/// A file as a tree, with the format that its content gave away.
+pub(super) struct Document {
+    pub(super) node: Node,
+    pub(super) format: Format,
+}
+
+/// Reads a file. `None` has been reported.
+pub(super) fn open(path: &Path, context: &mut Context<'_>) -> Option<Document> {
+    let name = path.display().to_string();
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            context.problems.push(Problem {
+                at: None,
+                ..Problem::error(Span::default(), format!("cannot read the configuration {name}: {error}"))
+            });
+            return None;
+        }
+    };
+    match text::from_bytes(bytes) {
+        Ok(text) => parse(&name, text, context),
+        Err((text, mut problem)) => {
+            let source = context.problems.add_source(name, text);
+            problem.at = problem.at.map(|at| Span { source, ..at });
+            context.problems.push(problem);
+            None
+        }
+    }
+}
+
+/// Reads a text; the extension of its name tells the syntax, as far as it does.
+pub(super) fn parse(name: &str, text: String, context: &mut Context<'_>) -> Option<Document> {
+    let source = context.problems.add_source(name, text.as_str());
+    let extension = Path::new(name).extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    let node = match extension {
+        "toml" => toml::read(source, &text, &mut context.problems)?,
+        "yaml" | "yml" => yaml::read(source, &text, &mut context.problems)?,
+        _ if looks_like_ini(&text) => return translate_ini(source, &text, context),
+        _ => yaml::read(source, &text, &mut context.problems)?,
+    };
+    if node.is_null() || node.as_map().is_some_and(<[_]>::is_empty) {
+        let problem = Problem::error(Span { source, line: 1, column: 1 }, "the file is empty")
+            .help("the smallest configuration is a list `checks:` with one URL");
+        context.problems.push(problem);
+        return None;
+    }
+    if is_cron(&node) {
+        return translate_cron(&node, context);
+    }
+    Some(Document { node, format: Format::Native })
+}
+
+fn translate_ini(source: u16, _text: &str, context: &mut Context<'_>) -> Option<Document> {
+    context.error(Span { source, line: 1, column: 1 }, "the file of the INI daemon cannot be read yet")
+}
+
+fn translate_cron(node: &Node, context: &mut Context<'_>) -> Option<Document> {
+    if let (Some((tests, _)), Some((checks, _))) = (node.entry("tests"), node.entry("checks")) {
+        let message = "`tests` and `checks` stand in one file: the first is the cron utility's, the second is ours";
+        let problem = Problem::error(checks.span, message).also(tests.span, "`tests` is here");
+        context.problems.push(problem);
+        return None;
+    }
+    context.error(node.span, "the file of the cron utility cannot be read yet")
+}
+
+/// Whether this is the cron utility's file: a top-level `tests`, also in a document that is a list.
+fn is_cron(node: &Node) -> bool {
+    match &node.body {
+        Body::List(items) => items.iter().any(|item| item.get("tests").is_some()),
+        _ => node.get("tests").is_some(),
+    }
+}
+
+/// Whether this is the INI daemon's file: a section that only it has, or a section with `type`.
+fn looks_like_ini(text: &str) -> bool {
+    let mut in_section = false;
+    for line in text.lines() {
+        if let Some(section) = line.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
+            if matches!(section, "general" | "promotions" | "demotions") {
+                return true;
+            }
+            in_section = true;
+        }
+        let name = line.split(['=', ':']).next().unwrap_or_default().trim_end();
+        if in_section && name.len() < line.len() && name.eq_ignore_ascii_case("type") {
+            return true;
+        }
+    }
+    false
+}
+
+/// The files that `patterns` match, sorted; each once, and never the including file itself.
+pub(super) fn included(patterns: &[(String, Span)], main: &Path, context: &mut Context<'_>) -> Vec<(PathBuf, Span)> {
+    let mut found = Vec::new();
+    let mut known: BTreeSet<PathBuf> = identity(main).into_iter().collect();
+    for (pattern, at) in patterns {
+        let path = context.path(pattern, *at);
+        let matches = match super::glob::matches(&path) {
+            Ok(matches) => matches,
+            Err(error) => {
+                let _: Option<()> = context.error(*at, format!("cannot look for `{}`: {error}", path.display()));
+                continue;
+            }
+        };
+        // A pattern may match nothing yet; a plain name must be there.
+        if matches.is_empty() && !super::glob::is_pattern(&path) {
+            let _: Option<()> = context.error(*at, format!("there is no file {}", path.display()));
+        }
+        for path in matches {
+            let Some(identity) = identity(&path) else { continue };
+            if Some(&identity) == self::identity(main).as_ref() {
+                let _: Option<()> = context.error(*at, format!("`{pattern}` includes this file itself"));
+            } else if known.insert(identity) {
+                found.push((path, *at));
+            }
+        }
+    }
+    found
+}
+
+fn identity(path: &Path) -> Option<PathBuf> {
+    fs::canonicalize(path).ok()
+}
