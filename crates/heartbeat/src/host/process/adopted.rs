@@ -49,7 +49,7 @@ impl Adopted {
         self.term();
         let all_ended = async {
             self.ended().await;
-            while leads && killpg(pid, None).is_ok() {
+            while leads && stat::group_lives(self.pid) {
                 tokio::time::sleep(watch::POLL).await;
             }
         };
@@ -90,8 +90,7 @@ fn is_alive(pid: u32, start_ticks: u64) -> bool {
     stat::of(pid).is_some_and(|stat| is_this(&stat, start_ticks))
 }
 
-/// Whether it is the process that was meant, and not a later one with its number; one that has ended and waits for its
-/// parent to take note is no process any more.
+/// Whether it is the process that was meant, and not a later one with its number, and has not ended.
 fn is_this(stat: &stat::Stat, start_ticks: u64) -> bool {
-    start_ticks != 0 && stat.start_ticks == start_ticks && !matches!(stat.state, 'Z' | 'X')
+    start_ticks != 0 && stat.start_ticks == start_ticks && !stat.has_ended()
 }

@@ -12,6 +12,8 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::sync::Notify;
 
+use super::stat;
+
 /// A group that we have started.
 #[derive(Debug)]
 pub(super) struct Group {
@@ -65,13 +67,19 @@ impl Group {
 
     /// Sends a signal to every member. For the warden and for the holder of an unreaped leader.
     pub(super) fn signal(&self, signal: Signal) {
-        // ESRCH: none is left. EPERM: what is left is not ours; `is_empty` will say that it is there.
+        // ESRCH: none is left. EPERM: what is left is not ours, and will be seen to be there.
         let _ = killpg(self.id, signal);
     }
 
-    /// Whether the leader is reaped and no member is left.
+    /// Whether the leader is reaped and the kernel knows no member any more; cheap. A member that has ended but was not
+    /// reaped by its new parent yet counts as one here.
     pub(super) fn is_empty(&self) -> bool {
         self.is_reaped() && killpg(self.id, None) == Err(Errno::ESRCH)
+    }
+
+    /// Whether the leader is reaped and no member runs any more; for the warden.
+    pub(super) fn has_ended(&self) -> bool {
+        self.is_reaped() && !stat::group_lives(self.pid())
     }
 
     /// Notes that the warden has it; false if that was so before.

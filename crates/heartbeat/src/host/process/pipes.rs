@@ -176,3 +176,28 @@ async fn feed(stdin: &mut Option<(Sender, VecDeque<u8>)>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tail_keeps_the_end_and_counts_all() {
+        let mut tail = Tail::default();
+        for chunk in ["a".repeat(TAIL - 1), "b".repeat(3), "c".repeat(3 * TAIL), "d\n".to_owned()] {
+            tail.push(chunk.as_bytes());
+            assert!(tail.bytes.len() <= TAIL);
+        }
+        assert_eq!(tail.total, (TAIL - 1 + 3 + 3 * TAIL + 2) as u64);
+        assert_eq!(tail.text(), format!("{}d\n", "c".repeat(TAIL - 2)));
+    }
+
+    #[test]
+    fn the_last_line_is_one_plain_line() {
+        let tail = |text: &str| Tail { bytes: text.into(), total: text.len() as u64 };
+        assert_eq!(tail("one\n\x1b[31mtwo\t\r\n\n  \n").last_line(), "[31mtwo");
+        assert_eq!(tail("").last_line(), "");
+        assert_eq!(tail(&"é".repeat(500)).last_line(), "é".repeat(200));
+        assert_eq!(Tail { bytes: vec![0xff, b'x'], total: 2 }.last_line(), "\u{fffd}x");
+    }
+}

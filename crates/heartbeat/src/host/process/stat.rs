@@ -2,6 +2,10 @@
 
 use std::fs;
 
+use nix::errno::Errno;
+use nix::sys::signal::killpg;
+use nix::unistd::Pid;
+
 /// The fields of `/proc/PID/stat` that we need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stat {
@@ -16,6 +20,27 @@ pub(super) struct Stat {
 /// What the kernel says about a process; `None` if there is no such process.
 pub(super) fn of(pid: u32) -> Option<Stat> {
     parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+impl Stat {
+    /// Whether it has ended and only waits for its parent to take note. In a container without an init that can be for ever.
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.state, 'Z' | 'X')
+    }
+}
+
+/// Whether a group has a member that has not ended. Costs a look at every process of the machine if the group is not empty:
+/// not for the threads that probe.
+pub(super) fn group_lives(group: u32) -> bool {
+    let id = Pid::from_raw(group as i32);
+    if killpg(id, None) == Err(Errno::ESRCH) {
+        return false;
+    }
+    let Ok(processes) = fs::read_dir("/proc") else { return true };
+    processes
+        .flatten()
+        .filter_map(|entry| of(entry.file_name().to_str()?.parse().ok()?))
+        .any(|stat| stat.group == group && !stat.has_ended())
 }
 
 fn parse(line: &str) -> Option<Stat> {

@@ -12,8 +12,8 @@ use nix::sys::signal::Signal;
 use super::group::Group;
 use crate::host::clock;
 
-/// How often groups that are being ended are looked at, at first.
-const SOON: Duration = Duration::from_millis(10);
+/// How often groups that are being ended are looked at.
+const SOON: Duration = Duration::from_millis(20);
 
 /// How often a group is looked at that has survived KILL: it hangs in the kernel, or is not ours any more.
 const SELDOM: Duration = Duration::from_secs(1);
@@ -122,7 +122,7 @@ impl Warden {
 /// Looks at a group once; true if nothing is left of it.
 fn step(ending: &mut Ending, now: Mono) -> bool {
     ending.group.reap();
-    if ending.group.is_empty() {
+    if ending.group.has_ended() {
         ending.group.announce_gone();
         return true;
     }
