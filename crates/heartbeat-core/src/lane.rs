@@ -317,11 +317,6 @@ impl Lane {
         matches!(self.step, Step::Idle)
     }
 
-    /// Whether the latest wish waits for nothing but its turn: it is due or runs, and no limit or overlay holds it.
-    pub fn is_due(&self, now: Mono) -> bool {
-        !self.is_idle() || self.next_start().is_some_and(|at| at <= now)
-    }
-
     fn next_start(&self) -> Option<Mono> {
         let wish = self.latest.as_ref()?;
         let held = self.promotions == Promotions::Wait && direction(&wish.delivery) == Direction::Promote;
