@@ -16,6 +16,7 @@ pub mod text;
 pub mod toml;
 pub mod value;
 pub mod values;
+pub mod write;
 pub mod yaml;
 
 pub use context::Context;

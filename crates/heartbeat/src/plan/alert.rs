@@ -1,21 +1,16 @@
 //! Alerts: the keys that all kinds share, and the choice of the kind.
 
-use std::sync::LazyLock;
-
 use heartbeat_core::Id;
 use heartbeat_core::policy::ChannelPolicy;
 
-use super::Alert;
 use super::entries::id_of_url;
 use super::merge::merge;
-use crate::alert::{self, KINDS, Kind};
+use super::{Alert, Kinds};
+use crate::alert::{self, Kind};
 use crate::config::node::Body;
 use crate::config::problem::did_you_mean;
 use crate::config::values::policy::AtMost;
 use crate::config::{Context, Fields, Node, Problem, Shape};
-
-/// The words for `type:`.
-static TYPES: LazyLock<Vec<&'static str>> = LazyLock::new(|| KINDS.iter().map(|kind| kind.name).collect());
 
 /// The keys of an alert of one kind.
 pub(super) fn fields(fields: &mut Fields<'_, '_, '_>, id: &Id, kind: &'static Kind) -> Option<Alert> {
@@ -35,8 +30,14 @@ pub(super) fn fields(fields: &mut Fields<'_, '_, '_>, id: &Id, kind: &'static Ki
 }
 
 /// Decodes an alert; `smtp` is that of the defaults, for mail that names no server.
-pub(super) fn decode(id: &Id, node: Node, smtp: Option<&Node>, context: &mut Context<'_>) -> (Option<Alert>, Node) {
-    let Some((kind, node)) = unfold(id, node, context) else {
+pub(super) fn decode(
+    kinds: Kinds,
+    id: &Id,
+    node: Node,
+    smtp: Option<&Node>,
+    context: &mut Context<'_>,
+) -> (Option<Alert>, Node) {
+    let Some((kind, node)) = unfold(kinds, id, node, context) else {
         return (None, Node::null(crate::config::Span::default()));
     };
     let node = match smtp {
@@ -53,11 +54,11 @@ pub(super) fn decode(id: &Id, node: Node, smtp: Option<&Node>, context: &mut Con
 }
 
 /// The kind and the map that a short form stands for.
-fn unfold(id: &Id, node: Node, context: &mut Context<'_>) -> Option<(&'static Kind, Node)> {
+fn unfold(kinds: Kinds, id: &Id, node: Node, context: &mut Context<'_>) -> Option<(&'static Kind, Node)> {
     match &node.body {
         Body::Scalar(_) => {
             let text = context.text("an alert", &node)?;
-            let short = KINDS.iter().find_map(|kind| Some((kind, (kind.short)(&text)?)));
+            let short = kinds.alerts.iter().find_map(|kind| Some((kind, (kind.short)(&text)?)));
             match short {
                 Some((kind, map)) => Some((kind, place(map, &node))),
                 None => context.error(
@@ -69,17 +70,17 @@ fn unfold(id: &Id, node: Node, context: &mut Context<'_>) -> Option<(&'static Ki
         Body::Map(_) => {
             let Some(written) = node.get("type").filter(|node| !node.is_null()) else {
                 let problem = Problem::error(node.span, format!("alert `{id}` lacks `type`"))
-                    .help(format!("add `type:`, one of {}", TYPES.join(", ")));
+                    .help(format!("add `type:`, one of {}", types(kinds).join(", ")));
                 context.problems.push(problem);
                 return None;
             };
             let name = context.text("the type of an alert", written)?;
-            match KINDS.iter().find(|kind| kind.name == name) {
+            match kinds.alerts.iter().find(|kind| kind.name == name) {
                 Some(kind) => Some((kind, node)),
                 None => {
                     let mut problem = Problem::error(written.span, format!("there is no type of alert named `{name}`"));
-                    problem.help = did_you_mean(&name, TYPES.iter().copied())
-                        .or_else(|| Some(format!("known are {}", TYPES.join(", "))));
+                    problem.help = did_you_mean(&name, types(kinds))
+                        .or_else(|| Some(format!("known are {}", types(kinds).join(", "))));
                     context.problems.push(problem);
                     None
                 }
@@ -87,6 +88,11 @@ fn unfold(id: &Id, node: Node, context: &mut Context<'_>) -> Option<(&'static Ki
         }
         _ => context.expected(&format!("a map or a short form for alert `{id}`"), &node),
     }
+}
+
+/// The words for `type`.
+fn types(kinds: Kinds) -> Vec<&'static str> {
+    kinds.alerts.iter().map(|kind| kind.name).collect()
 }
 
 /// Gives every node of an unfolded short form the place of that form.

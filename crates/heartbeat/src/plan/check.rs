@@ -9,7 +9,7 @@ use heartbeat_core::policy::{Policy, Remind};
 use sha2::{Digest as _, Sha256};
 
 use super::entries::{Entry, id_of_url, wrap};
-use super::{Check, Texts};
+use super::{Check, Kinds, Texts};
 use crate::config::values::{Count, Names, StateWords, Times, Verbatim};
 use crate::config::{Context, Fields, Node, Problem, Value};
 use crate::message::About;
@@ -215,10 +215,10 @@ const LATER: [&str; 19] = [
 ];
 
 /// The kind that a merged check is of; `None` has been reported.
-pub(super) fn pick(what: &str, merged: &Node, context: &mut Context<'_>) -> Option<&'static Kind> {
+pub(super) fn pick(kinds: Kinds, what: &str, merged: &Node, context: &mut Context<'_>) -> Option<&'static Kind> {
     let mut picked: Option<(&'static Kind, &str)> = None;
     let written = |key: &str| merged.get(key).filter(|node| !node.is_null());
-    for kind in probe::KINDS {
+    for kind in kinds.checks {
         let key = match kind.picked_by {
             PickedBy::Key(key) if written(key).is_some() => key,
             PickedBy::Schemes(schemes) if written("url").is_some_and(|url| has_scheme(url, schemes, context)) => "url",
@@ -239,7 +239,7 @@ pub(super) fn pick(what: &str, merged: &Node, context: &mut Context<'_>) -> Opti
             None => return Some(kind),
         }
     }
-    refuse(what, merged, context);
+    refuse(kinds, what, merged, context);
     None
 }
 
@@ -249,7 +249,7 @@ fn has_scheme(url: &Node, schemes: &[&str], context: &mut Context<'_>) -> bool {
 }
 
 /// Whether a part of a check may be meant for a kind: unless it picks another one.
-pub(super) fn may_be(kind: &Kind, part: &Node) -> bool {
+pub(super) fn may_be(kinds: Kinds, kind: &Kind, part: &Node) -> bool {
     let picks = |kind: &Kind| match kind.picked_by {
         PickedBy::Key(key) => part.get(key).is_some(),
         PickedBy::Schemes(schemes) => part.get("url").and_then(Node::as_text).is_some_and(|url| {
@@ -257,11 +257,11 @@ pub(super) fn may_be(kind: &Kind, part: &Node) -> bool {
                 .is_some_and(|(scheme, _)| schemes.iter().any(|known| scheme.eq_ignore_ascii_case(known)))
         }),
     };
-    picks(kind) || !probe::KINDS.iter().any(picks)
+    picks(kind) || !kinds.checks.iter().any(picks)
 }
 
 /// Says why no kind can be picked.
-fn refuse(what: &str, merged: &Node, context: &mut Context<'_>) {
+fn refuse(kinds: Kinds, what: &str, merged: &Node, context: &mut Context<'_>) {
     if let Some((key, _)) = LATER.iter().find_map(|later| merged.entry(later)) {
         let problem = Problem::error(key.span, format!("`{}` is not in this version", key.name));
         context.problems.push(problem);
@@ -269,7 +269,7 @@ fn refuse(what: &str, merged: &Node, context: &mut Context<'_>) {
     }
     let Some(url) = merged.get("url").filter(|node| !node.is_null()) else {
         let problem =
-            Problem::error(merged.span, format!("{what} says nothing to probe")).help(match targets().as_str() {
+            Problem::error(merged.span, format!("{what} says nothing to probe")).help(match targets(kinds).as_str() {
                 "" => "this build knows no kind of check".to_owned(),
                 targets => format!("give it one of {targets}"),
             });
@@ -283,8 +283,8 @@ fn refuse(what: &str, merged: &Node, context: &mut Context<'_>) {
         }
         Some((scheme, _)) => {
             let mut problem = Problem::error(url.span, format!("no kind of check takes `{scheme}://`"));
-            problem.help = crate::config::problem::did_you_mean(scheme, schemes())
-                .or_else(|| Some(format!("known are {}", schemes().collect::<Vec<_>>().join(", "))));
+            problem.help = crate::config::problem::did_you_mean(scheme, schemes(kinds))
+                .or_else(|| Some(format!("known are {}", schemes(kinds).collect::<Vec<_>>().join(", "))));
             problem
         }
         None => Problem::error(url.span, format!("expected a URL such as `https://example.org/`, found `{text}`")),
@@ -292,8 +292,9 @@ fn refuse(what: &str, merged: &Node, context: &mut Context<'_>) {
     context.problems.push(problem);
 }
 
-fn schemes() -> impl Iterator<Item = &'static str> {
-    probe::KINDS
+fn schemes(kinds: Kinds) -> impl Iterator<Item = &'static str> {
+    kinds
+        .checks
         .iter()
         .flat_map(|kind| match kind.picked_by {
             PickedBy::Schemes(schemes) => schemes,
@@ -302,13 +303,13 @@ fn schemes() -> impl Iterator<Item = &'static str> {
         .copied()
 }
 
-fn targets() -> String {
-    let keys = probe::KINDS.iter().filter_map(|kind| match kind.picked_by {
+fn targets(kinds: Kinds) -> String {
+    let keys = kinds.checks.iter().filter_map(|kind| match kind.picked_by {
         PickedBy::Key(key) => Some(key),
         PickedBy::Schemes(_) => None,
     });
     let mut names: Vec<_> = keys.map(|key| format!("`{key}:`")).collect();
-    if schemes().next().is_some() {
+    if schemes(kinds).next().is_some() {
         names.insert(0, "`url:`".to_owned());
     }
     names.join(", ")

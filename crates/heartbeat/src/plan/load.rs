@@ -8,79 +8,123 @@ use super::entries::{Entries, Entry, refuse_unknown};
 use super::merge::{merge, prune, unknown};
 use super::root::{Named, Settings};
 use super::source::{self, Document};
-use super::{Format, Plan, action, alert, check, group, references, root, shape};
+use super::{Format, Kinds, Plan, action, alert, check, group, references, root, shape};
 use crate::config::context::Variables;
 use crate::config::node::{Body, Key};
 use crate::config::problem::did_you_mean;
 use crate::config::{Context, FieldDoc, Fields, Node, Problem, Problems, Span};
 use crate::host;
-use crate::probe::{KINDS, Kind};
+use crate::probe::Kind;
 
 /// A plan, if there are no errors, and everything that is wrong or doubtful.
 pub type Loaded = (Option<Plan>, Problems);
 
 /// Reads a configuration with everything that it includes.
 pub fn load(path: &Path) -> Loaded {
-    let mut context = Context::new(Problems::default(), &host::env::variable);
-    let plan =
-        source::open(path, &mut context).and_then(|document| Loader::new(Some(path)).plan(document, &mut context));
-    finish(plan.map(|(plan, _)| plan), context)
+    Loader::default().load(path)
 }
 
 /// Reads a configuration and returns it as a tree with every default filled in and every secret hidden.
 pub fn show(path: &Path) -> (Option<Node>, Problems) {
-    let mut context = Context::new(Problems::default(), &host::env::variable);
-    context.showing = true;
-    let plan =
-        source::open(path, &mut context).and_then(|document| Loader::new(Some(path)).plan(document, &mut context));
-    finish(plan.map(|(_, shown)| shown), context)
+    Loader::default().show(path)
 }
 
 /// Reads a text as if it were a file of that name. Nothing is included.
 pub fn from_text(name: &str, text: &str, variables: Variables<'_>) -> Loaded {
-    let mut context = Context::new(Problems::default(), variables);
-    let plan = source::parse(name, text.to_owned(), &mut context)
-        .and_then(|document| Loader::new(None).plan(document, &mut context));
-    finish(plan.map(|(plan, _)| plan), context)
+    Loader { variables, ..Loader::default() }.text(name, text)
 }
 
 /// A plan of one check with the defaults that are built in, for a target that the command line names.
 pub fn one_target(url: &str) -> Loaded {
-    let mut context = Context::verbatim(Problems::default(), Some(PathBuf::new()));
-    let source = context.problems.add_source("command line", url);
-    let span = Span { source, line: 1, column: 1 };
-    let target = Node::text(url).at(span);
-    let list = |items| Node { span, body: Body::List(items) };
-    let entry = |name: &str, node| (Key { name: name.into(), span }, node);
-    let body = Body::Map(vec![entry("checks", list(vec![target])), entry("alerts", list(Vec::new()))]);
-    let document = Document { node: Node { span, body }, format: Format::Native };
-    let plan = Loader::new(None).plan(document, &mut context);
-    finish(plan.map(|(plan, _)| plan), context)
+    Loader::default().target(url)
 }
 
-fn finish<T>(result: Option<T>, context: Context<'_>) -> (Option<T>, Problems) {
-    let result = result.filter(|_| !context.problems.has_errors());
-    (result, context.problems)
+/// Reads configurations, with tables of kinds and an environment of the caller's choice.
+#[derive(Clone, Copy)]
+pub struct Loader<'v> {
+    /// The kinds that there are.
+    pub kinds: Kinds,
+    /// The environment for `${NAME}`.
+    pub variables: Variables<'v>,
 }
 
-struct Loader<'p> {
+impl Default for Loader<'_> {
+    fn default() -> Self {
+        Self { kinds: Kinds::built_in(), variables: &host::env::variable }
+    }
+}
+
+impl Loader<'_> {
+    /// Reads a file; see [`load`].
+    pub fn load(&self, path: &Path) -> Loaded {
+        let (read, problems) = self.file(path, false);
+        (read.map(|(plan, _)| plan), problems)
+    }
+
+    /// Reads a file; see [`show`].
+    pub fn show(&self, path: &Path) -> (Option<Node>, Problems) {
+        let (read, problems) = self.file(path, true);
+        (read.map(|(_, shown)| shown), problems)
+    }
+
+    /// Reads a text; see [`from_text`].
+    pub fn text(&self, name: &str, text: &str) -> Loaded {
+        let mut context = Context::new(Problems::default(), self.variables);
+        let read = source::parse(name, text.to_owned(), &mut context)
+            .and_then(|document| Decoder::new(self.kinds, None).plan(document, &mut context));
+        let (read, problems) = finish(read, context);
+        (read.map(|(plan, _)| plan), problems)
+    }
+
+    /// Makes a plan of one check; see [`one_target`].
+    pub fn target(&self, url: &str) -> Loaded {
+        let mut context = Context::verbatim(Problems::default(), Some(PathBuf::new()));
+        let source = context.problems.add_source("command line", url);
+        let span = Span { source, line: 1, column: 1 };
+        let target = Node::text(url).at(span);
+        let list = |items| Node { span, body: Body::List(items) };
+        let entry = |name: &str, node| (Key { name: name.into(), span }, node);
+        let body = Body::Map(vec![entry("checks", list(vec![target])), entry("alerts", list(Vec::new()))]);
+        let document = Document { node: Node { span, body }, format: Format::Native };
+        let read = Decoder::new(self.kinds, None).plan(document, &mut context);
+        let (read, problems) = finish(read, context);
+        (read.map(|(plan, _)| plan), problems)
+    }
+
+    fn file(&self, path: &Path, showing: bool) -> (Option<(Plan, Node)>, Problems) {
+        let mut context = Context::new(Problems::default(), self.variables);
+        context.showing = showing;
+        let read = source::open(path, &mut context)
+            .and_then(|document| Decoder::new(self.kinds, Some(path)).plan(document, &mut context));
+        finish(read, context)
+    }
+}
+
+fn finish<T>(read: Option<T>, context: Context<'_>) -> (Option<T>, Problems) {
+    (read.filter(|_| !context.problems.has_errors()), context.problems)
+}
+
+/// One reading of one configuration.
+struct Decoder<'p> {
+    kinds: Kinds,
     /// The main file, if it is one.
     path: Option<&'p Path>,
     /// The defaults as each kind sees them.
     defaults: HashMap<&'static str, Node>,
 }
 
-impl<'p> Loader<'p> {
-    fn new(path: Option<&'p Path>) -> Self {
-        Self { path, defaults: HashMap::new() }
+impl<'p> Decoder<'p> {
+    fn new(kinds: Kinds, path: Option<&'p Path>) -> Self {
+        Self { kinds, path, defaults: HashMap::new() }
     }
 
     /// Decodes everything that can be decoded, so that all problems come to light at once.
     fn plan(&mut self, document: Document, context: &mut Context<'_>) -> Option<(Plan, Node)> {
         let start = document.node.span;
         let mut named = Named::default();
-        let (settings, mut shown) =
-            Fields::read(context, "the configuration", &document.node, |fields| root::main(fields, &mut named));
+        let (settings, mut shown) = Fields::read(context, "the configuration", &document.node, |fields| {
+            root::main(fields, self.kinds, &mut named)
+        });
         drop(document.node);
         let settings = settings?;
         self.include(&settings, &mut named, context);
@@ -104,7 +148,7 @@ impl<'p> Loader<'p> {
             action::decode(&entry.id, &entry.node, context)
         });
         let alerts = decode_all(&mut named.alerts, context, &mut shown_parts, "alerts", |entry, context| {
-            alert::decode(&entry.id, entry.node, settings.smtp.as_ref(), context)
+            alert::decode(self.kinds, &entry.id, entry.node, settings.smtp.as_ref(), context)
         });
         let checks = references::checks(checks, &named, context);
         let groups = references::groups(groups, &named, context);
@@ -142,12 +186,14 @@ impl<'p> Loader<'p> {
                     context.error(at, format!("{} is a file of a forerunner: it cannot be included", path.display()));
                 continue;
             }
-            Fields::read(context, "an included file", &document.node, |fields| root::included(fields, named));
+            Fields::read(context, "an included file", &document.node, |fields| {
+                root::included(fields, self.kinds, named)
+            });
         }
     }
 }
 
-impl Loader<'_> {
+impl Decoder<'_> {
     fn checks(
         &mut self,
         named: &mut Named,
@@ -172,7 +218,9 @@ impl Loader<'_> {
                 }
                 used.insert(name);
             }
-            let Some(kind) = check::pick(&format!("check `{id}`"), &merged, context) else { return failed() };
+            let Some(kind) = check::pick(self.kinds, &format!("check `{id}`"), &merged, context) else {
+                return failed();
+            };
             used_kinds.insert(kind.name);
             if let Some(defaults) = &settings.defaults {
                 let pruned = self.defaults.entry(kind.name).or_insert_with(|| prune(defaults, &shape::check_of(kind)));
@@ -187,12 +235,18 @@ impl Loader<'_> {
                 let _: Option<()> = context.error(key.span, "a template cannot use another template");
             }
             if !used.contains(id.as_str()) {
-                check_part(&format!("template `{id}`"), template, &|kind| check::may_be(kind, template), context);
+                check_part(
+                    self.kinds,
+                    &format!("template `{id}`"),
+                    template,
+                    &|kind| check::may_be(self.kinds, kind, template),
+                    context,
+                );
             }
         }
         if let Some(defaults) = &settings.defaults {
             context.problems.next_subject();
-            check_part("`defaults`", defaults, &|kind| !used_kinds.contains(kind.name), context);
+            check_part(self.kinds, "`defaults`", defaults, &|kind| !used_kinds.contains(kind.name), context);
         }
         checks
     }
@@ -200,7 +254,13 @@ impl Loader<'_> {
 
 /// Looks through a part of a check that stands alone: every key must be known to some kind of check, and every value be
 /// right for the kinds that `concerns` names.
-fn check_part(what: &str, part: &Node, concerns: &dyn Fn(&'static Kind) -> bool, context: &mut Context<'_>) {
+fn check_part(
+    kinds: Kinds,
+    what: &str,
+    part: &Node,
+    concerns: &dyn Fn(&'static Kind) -> bool,
+    context: &mut Context<'_>,
+) {
     if part.as_map().is_none() {
         if !part.is_null() {
             let _: Option<()> =
@@ -208,10 +268,7 @@ fn check_part(what: &str, part: &Node, concerns: &dyn Fn(&'static Kind) -> bool,
         }
         return;
     }
-    let readers: Vec<Vec<FieldDoc>> = match KINDS {
-        [] => vec![shape::check_common()],
-        kinds => kinds.iter().map(shape::check_of).collect(),
-    };
+    let readers: Vec<Vec<FieldDoc>> = kinds.checks.iter().map(shape::check_of).collect();
     let slices: Vec<&[FieldDoc]> = readers.iter().map(Vec::as_slice).collect();
     for (key, known) in unknown(part, &slices) {
         let mut problem = Problem::error(key.span, format!("unknown key `{}` in {what}", key.name));
@@ -219,7 +276,7 @@ fn check_part(what: &str, part: &Node, concerns: &dyn Fn(&'static Kind) -> bool,
         context.problems.push(problem);
     }
     context.partial = true;
-    for (kind, docs) in KINDS.iter().zip(&readers).filter(|(kind, _)| concerns(kind)) {
+    for (kind, docs) in kinds.checks.iter().zip(&readers).filter(|(kind, _)| concerns(kind)) {
         Fields::read(context, what, &prune(part, docs), |fields| {
             check::common(fields, "");
             (kind.decode)(fields)

@@ -31,7 +31,23 @@ use crate::config::values::{StateWords, Times};
 use crate::message::About;
 
 pub use check::{DOWN_MESSAGE, UP_MESSAGE};
-pub use load::{from_text, load, one_target};
+pub use load::{Loaded, Loader, from_text, load, one_target, show};
+
+/// The tables that the words of a configuration are looked up in. Tests bring tables of their own.
+#[derive(Clone, Copy, Debug)]
+pub struct Kinds {
+    /// Kinds of checks.
+    pub checks: &'static [crate::probe::Kind],
+    /// Kinds of alerts.
+    pub alerts: &'static [crate::alert::Kind],
+}
+
+impl Kinds {
+    /// Everything in this build.
+    pub const fn built_in() -> Self {
+        Self { checks: crate::probe::KINDS, alerts: crate::alert::KINDS }
+    }
+}
 
 /// A resolved configuration.
 #[derive(Debug)]

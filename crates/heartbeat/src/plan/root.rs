@@ -1,7 +1,7 @@
 //! The outermost keys.
 
 use super::entries::Entries;
-use super::{Limits, Log, Process, Storage, alert, check};
+use super::{Kinds, Limits, Log, Process, Storage, alert, check};
 use crate::config::node::Body;
 use crate::config::{Context, Fields, Node, Shape, Span};
 
@@ -34,7 +34,7 @@ pub(super) struct Settings {
 const LATER: [&str; 4] = ["responder", "web", "cluster", "push"];
 
 /// Reads the main file.
-pub(super) fn main(fields: &mut Fields<'_, '_, '_>, named: &mut Named) -> Option<Settings> {
+pub(super) fn main(fields: &mut Fields<'_, '_, '_>, kinds: Kinds, named: &mut Named) -> Option<Settings> {
     let mut settings = Settings::default();
     let include = fields.raw("include", "Files with further checks, templates, groups, actions and alerts.", || {
         Shape::List(Box::new(Shape::Text { noun: "a path, with `*` and `?`", pattern: None }))
@@ -42,12 +42,12 @@ pub(super) fn main(fields: &mut Fields<'_, '_, '_>, named: &mut Named) -> Option
     if let Some(node) = include {
         settings.include = patterns(node, fields.context());
     }
-    let defaults =
-        fields.raw("defaults", "What holds for every check that does not say otherwise.", super::shape::defaults);
+    let defaults = fields
+        .raw("defaults", "What holds for every check that does not say otherwise.", || super::shape::defaults(kinds));
     if let Some(node) = defaults {
         (settings.defaults, settings.smtp) = without_smtp(node.clone());
     }
-    collect(fields, named);
+    collect(fields, kinds, named);
     settings.storage = fields.optional("storage", "Where the state is kept: `sqlite:PATH`, `file:PATH` or `memory`.");
     settings.log = fields.section("log", "Logging.", super::log::fields);
     settings.process = fields.section("process", "The process itself.", super::process::fields).unwrap_or_default();
@@ -59,8 +59,8 @@ pub(super) fn main(fields: &mut Fields<'_, '_, '_>, named: &mut Named) -> Option
 }
 
 /// Reads an included file.
-pub(super) fn included(fields: &mut Fields<'_, '_, '_>, named: &mut Named) -> Option<()> {
-    collect(fields, named);
+pub(super) fn included(fields: &mut Fields<'_, '_, '_>, kinds: Kinds, named: &mut Named) -> Option<()> {
+    collect(fields, kinds, named);
     for key in ["include", "defaults", "storage", "log", "process", "node", "limits"] {
         fields.elsewhere(
             key,
@@ -71,14 +71,18 @@ pub(super) fn included(fields: &mut Fields<'_, '_, '_>, named: &mut Named) -> Op
     Some(())
 }
 
-fn collect(fields: &mut Fields<'_, '_, '_>, named: &mut Named) {
+fn collect(fields: &mut Fields<'_, '_, '_>, kinds: Kinds, named: &mut Named) {
     let map_only = |node: &Node, context: &mut Context<'_>| -> Option<String> {
         context.error(node.span, "needs an `id`: write `- id: NAME`, or a map of names")
     };
-    if let Some(node) = fields.raw("checks", "What is probed: a map of names, or a list.", super::shape::checks) {
+    if let Some(node) =
+        fields.raw("checks", "What is probed: a map of names, or a list.", || super::shape::checks(kinds))
+    {
         named.checks.take("check", node.clone(), fields.context(), check::derive_id);
     }
-    if let Some(node) = fields.raw("templates", "Parts of checks, to be named by `use`.", super::shape::templates) {
+    if let Some(node) =
+        fields.raw("templates", "Parts of checks, to be named by `use`.", || super::shape::templates(kinds))
+    {
         named.templates.take("template", node.clone(), fields.context(), map_only);
     }
     if let Some(node) = fields.raw("groups", "States that are derived from those of checks.", super::shape::groups) {
@@ -88,7 +92,7 @@ fn collect(fields: &mut Fields<'_, '_, '_>, named: &mut Named) {
         named.actions.take("action", node.clone(), fields.context(), map_only);
     }
     if let Some(node) =
-        fields.raw("alerts", "How messages reach people: a map of names, or a list.", super::shape::alerts)
+        fields.raw("alerts", "How messages reach people: a map of names, or a list.", || super::shape::alerts(kinds))
     {
         named.says_alerts = true;
         named.alerts.take("alert", node.clone(), fields.context(), alert::derive_id);

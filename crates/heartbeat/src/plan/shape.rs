@@ -3,14 +3,14 @@
 use heartbeat_core::Id;
 
 use super::root::Named;
-use super::{action, alert, check, group, root};
+use super::{Kinds, action, alert, check, group, root};
 use crate::alert as channels;
 use crate::config::{FieldDoc, Fields, Shape};
 use crate::probe::{self, PickedBy};
 
 /// The keys of the main file.
-pub fn main() -> Vec<FieldDoc> {
-    Fields::describe(|fields| root::main(fields, &mut Named::default()))
+pub fn main(kinds: Kinds) -> Vec<FieldDoc> {
+    Fields::describe(|fields| root::main(fields, kinds, &mut Named::default()))
 }
 
 /// The keys of a check of one kind.
@@ -42,9 +42,9 @@ pub fn action() -> Vec<FieldDoc> {
 }
 
 /// Of a check any key may come from a template, so none is required.
-fn parts() -> Vec<FieldDoc> {
+fn parts(kinds: Kinds) -> Vec<FieldDoc> {
     let mut docs = check_common();
-    for kind in probe::KINDS {
+    for kind in kinds.checks {
         docs.extend(check_of(kind));
     }
     unite(docs)
@@ -93,45 +93,38 @@ fn named(section: Vec<FieldDoc>, short: Option<Shape>) -> Shape {
     Shape::Either(vec![Shape::Map(Box::new(either(section))), Shape::List(Box::new(either(in_list)))])
 }
 
-pub(super) fn defaults() -> Shape {
-    let smtp = channels::KINDS
-        .iter()
-        .filter(|kind| kind.name == "email")
-        .flat_map(alert_of)
-        .filter(|doc| doc.key == "smtp")
-        .map(|doc| FieldDoc {
-            doc: "The mail server for alerts that name none.",
-            required: false,
-            default: None,
-            ..doc
-        });
-    let mut docs = parts();
-    docs.retain(|doc| !is_own(doc.key));
+pub(super) fn defaults(kinds: Kinds) -> Shape {
+    let smtp =
+        kinds.alerts.iter().filter(|kind| kind.name == "email").flat_map(alert_of).filter(|doc| doc.key == "smtp").map(
+            |doc| FieldDoc { doc: "The mail server for alerts that name none.", required: false, default: None, ..doc },
+        );
+    let mut docs = parts(kinds);
+    docs.retain(|doc| !is_own(kinds, doc.key));
     docs.extend(smtp);
     Shape::Section(docs)
 }
 
 /// Whether a key makes sense for one check only: its template, its name and its target.
-pub(super) fn is_own(key: &str) -> bool {
-    key == "use" || key == "name" || picks(key)
+pub(super) fn is_own(kinds: Kinds, key: &str) -> bool {
+    key == "use" || key == "name" || picks(kinds, key)
 }
 
 /// Whether a key selects a kind.
-fn picks(key: &str) -> bool {
-    probe::KINDS.iter().any(|kind| match kind.picked_by {
+fn picks(kinds: Kinds, key: &str) -> bool {
+    kinds.checks.iter().any(|kind| match kind.picked_by {
         PickedBy::Schemes(_) => key == "url",
         PickedBy::Key(picking) => key == picking,
     })
 }
 
-pub(super) fn templates() -> Shape {
-    let mut docs = parts();
+pub(super) fn templates(kinds: Kinds) -> Shape {
+    let mut docs = parts(kinds);
     docs.retain(|doc| doc.key != "use");
     Shape::Map(Box::new(Shape::Section(docs)))
 }
 
-pub(super) fn checks() -> Shape {
-    named(parts(), Some(Shape::Text { noun: "a URL", pattern: None }))
+pub(super) fn checks(kinds: Kinds) -> Shape {
+    named(parts(kinds), Some(Shape::Text { noun: "a URL", pattern: None }))
 }
 
 pub(super) fn groups() -> Shape {
@@ -142,10 +135,10 @@ pub(super) fn actions() -> Shape {
     named(action(), None)
 }
 
-pub(super) fn alerts() -> Shape {
+pub(super) fn alerts(kinds: Kinds) -> Shape {
     let short = Shape::Text { noun: "an alert such as `mailto:ops@example.org`", pattern: None };
     let mut forms = vec![short];
-    forms.extend(channels::KINDS.iter().map(|kind| Shape::Section(alert_of(kind))));
+    forms.extend(kinds.alerts.iter().map(|kind| Shape::Section(alert_of(kind))));
     let in_list = forms.iter().map(|form| match form {
         Shape::Section(docs) => {
             let mut docs = docs.clone();
