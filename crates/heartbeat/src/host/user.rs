@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use nix::unistd::{self, Gid, Uid};
 
@@ -58,9 +59,20 @@ pub fn user(name: &str) -> Result<User, UserError> {
     }
 }
 
-/// The user that this process acts as; `None` if its number has no name.
+/// The user that this process acts as; `None` if its number has no name. The user database, which may be far away, is asked
+/// once for each number that this process ever acts as.
 pub fn current() -> Option<User> {
-    unistd::User::from_uid(unistd::geteuid()).ok().flatten().map(Into::into)
+    static ASKED: Mutex<Option<(Uid, Option<User>)>> = Mutex::new(None);
+    let uid = unistd::geteuid();
+    let mut asked = ASKED.lock().unwrap_or_else(PoisonError::into_inner);
+    match &*asked {
+        Some((known, user)) if *known == uid => user.clone(),
+        _ => {
+            let user: Option<User> = unistd::User::from_uid(uid).ok().flatten().map(Into::into);
+            *asked = Some((uid, user.clone()));
+            user
+        }
+    }
 }
 
 /// The group with this name, or with this number.

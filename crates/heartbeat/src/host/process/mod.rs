@@ -20,6 +20,7 @@ mod pipes;
 mod program;
 mod spawn_error;
 mod stat;
+mod surroundings;
 mod warden;
 mod watch;
 
@@ -32,8 +33,8 @@ use std::time::Duration;
 
 use heartbeat_core::Mono;
 
-use crate::host::clock;
 use crate::host::user::User;
+use crate::host::{clock, env};
 use group::Group;
 use pipes::Pipes;
 use watch::Watch;
@@ -41,6 +42,7 @@ use watch::Watch;
 pub use group::Killer;
 pub use pipes::{TAIL, Tail};
 pub use spawn_error::{SpawnClass, SpawnError};
+pub use surroundings::shell;
 pub use warden::settle;
 
 /// Between TERM and KILL when a deadline has passed.
@@ -107,10 +109,12 @@ pub struct Child {
 }
 
 /// Sets for this process what every program that it starts inherits: the mask for new files 022, and the default
-/// action for every signal that our own launcher left ignored (as nohup and shells do).
+/// action for every signal that our own launcher left ignored (as nohup and shells do). Notes the folder that we were
+/// launched in.
 ///
 /// Call it once, before the first program is started, inside the runtime.
 pub fn prepare() {
+    env::launch_folder();
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     // A signal that we catch is back at its default action after exec. std itself takes care of SIGPIPE; the signals of
     // terminals are better left as they are for our own writing.
