@@ -19,6 +19,7 @@ pub mod outcome;
 pub mod pace;
 pub mod policy;
 pub mod record;
+pub mod template;
 pub mod time;
 
 pub use id::Id;

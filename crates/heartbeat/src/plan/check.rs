@@ -10,16 +10,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::entries::{Entry, id_of_url, wrap};
 use super::{Check, Kinds, Texts};
-use crate::config::values::{Count, Names, StateWords, Times, Verbatim};
+use crate::config::values::{Count, Names, StateWords, Times};
 use crate::config::{Context, Fields, Node, Problem, Value};
-use crate::message::About;
+use crate::message::{self, About};
 use crate::probe::{self, Kind, PickedBy};
-
-/// The down message of a check that has none of its own; a reminder uses it too.
-pub const DOWN_MESSAGE: &str = "$name is down: $reason";
-
-/// The up message of a check that has none of its own.
-pub const UP_MESSAGE: &str = "$name is up after $duration";
 
 /// What every kind of check has.
 pub(super) struct Common {
@@ -98,8 +92,9 @@ pub(super) fn common(fields: &mut Fields<'_, '_, '_>, id: &str) -> Common {
 }
 
 fn texts(fields: &mut Fields<'_, '_, '_>) -> Texts {
-    let down = fields.or("down_message", "The message when it goes down.", Verbatim(DOWN_MESSAGE.to_owned()));
-    let up = fields.or("up_message", "The message when it is up again.", Verbatim(UP_MESSAGE.to_owned()));
+    let defaults = Texts::default();
+    let down = fields.or("down_message", "The message when it goes down.", defaults.down);
+    let up = fields.or("up_message", "The message when it is up again.", defaults.up);
     let style = fields.section("messages", "How values look in messages.", |fields| {
         let times =
             fields.or("times", "`full`: local time with its offset; `short`: `11/21 07:15` in UTC.", Times::Full);
@@ -107,8 +102,20 @@ fn texts(fields: &mut Fields<'_, '_, '_>) -> Texts {
         Some((times, states))
     });
     let (times, states) = style.unwrap_or_default();
-    let (down_at, up_at) = (fields.span("down_message"), fields.span("up_message"));
-    Texts { down: down.0.into(), up: up.0.into(), down_at, up_at, times, states }
+    Texts { down, up, times, states }
+}
+
+/// Reports the names in a check's messages that nothing defines.
+fn refuse_unknown_names(fields: &mut Fields<'_, '_, '_>, check: &Check) {
+    for (key, text) in [("down_message", &check.texts.down), ("up_message", &check.texts.up)] {
+        let at = fields.written(key).map_or_else(|| fields.start(), |node| node.span);
+        for name in message::unknown_in_check(text, &check.about) {
+            let mut problem =
+                Problem::error(at, format!("`{key}` of {} names `{name}`, which nothing defines", fields.what()));
+            problem.help = message::suggest_in_check(name, &check.about);
+            fields.context().problems.push(problem);
+        }
+    }
 }
 
 /// Decodes a merged check.
@@ -121,7 +128,9 @@ pub(super) fn decode(
     Fields::read(context, format!("check `{entry}`"), merged, |fields| {
         let common = common(fields, entry);
         let spec = (kind.decode)(fields)?;
-        Some(draft(entry, kind, common, spec))
+        let draft = draft(entry, kind, common, spec);
+        refuse_unknown_names(fields, &draft.check);
+        Some(draft)
     })
 }
 

@@ -25,12 +25,10 @@ use std::sync::Arc;
 use heartbeat_core::Id;
 use heartbeat_core::policy::{ActionPolicy, ChannelPolicy, DownWhen, Policy};
 
-use crate::config::Span;
 pub use crate::config::values::{CommandLine, Surroundings};
-use crate::config::values::{StateWords, Times};
 use crate::message::About;
+pub use crate::message::Texts;
 
-pub use check::{DOWN_MESSAGE, UP_MESSAGE};
 pub use load::{Loaded, Loader, from_text, load, one_target, show};
 
 /// The tables that the words of a configuration are looked up in. Tests bring tables of their own.
@@ -110,23 +108,6 @@ pub struct Check {
     pub texts: Texts,
     /// A fingerprint of kind and target.
     pub target: u64,
-}
-
-/// The message templates of a check, as written or by default, and how values look in them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Texts {
-    /// For down and reminders.
-    pub down: Arc<str>,
-    /// For up.
-    pub up: Arc<str>,
-    /// Where `down` stands.
-    pub down_at: Span,
-    /// Where `up` stands.
-    pub up_at: Span,
-    /// How times look.
-    pub times: Times,
-    /// The words for states.
-    pub states: StateWords,
 }
 
 /// A group: a state derived from its members.

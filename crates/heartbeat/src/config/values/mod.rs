@@ -8,6 +8,7 @@ pub mod pattern;
 pub mod policy;
 pub mod secret;
 pub mod size;
+pub mod template;
 pub mod text;
 pub mod words;
 
