@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::record::{Direction, State};
+use crate::record::{CheckRecord, Direction, State};
 use crate::{Id, Wall};
 
 /// One step of a check or group from a state to another; its epoch numbers it.
@@ -103,7 +103,7 @@ pub struct Facts {
     pub previous_state: State,
     /// When `state` began.
     pub since: Option<Wall>,
-    /// How long `previous_state` lasted.
+    /// How long `previous_state` lasted; in a reminder, how long `state` has lasted so far.
     pub duration: Option<Duration>,
     /// Why.
     pub reason: Arc<str>,
@@ -119,6 +119,43 @@ pub struct Facts {
     pub last_fail: Option<Wall>,
     /// The latency of the probe that decided.
     pub latency: Option<Duration>,
+}
+
+impl Facts {
+    /// What a record says of itself.
+    pub fn of(record: &CheckRecord) -> Self {
+        Self {
+            state: record.state,
+            previous_state: record.state,
+            since: record.since,
+            duration: None,
+            reason: record.reason.clone(),
+            fail_count: record.fail_count,
+            first_pass: record.first_pass,
+            last_pass: record.last_pass,
+            first_fail: record.first_fail,
+            last_fail: record.last_fail,
+            latency: None,
+        }
+    }
+
+    /// What a transition tells, with the records before and after it and the latency of the probe that decided.
+    pub fn of_transition(
+        transition: &Transition,
+        before: &CheckRecord,
+        after: &CheckRecord,
+        latency: Duration,
+    ) -> Self {
+        let recovered = transition.from == State::Down;
+        Self {
+            previous_state: transition.from,
+            duration: before.since.map(|since| transition.at.since(since)),
+            reason: transition.reason.clone(),
+            fail_count: if recovered { before.fail_count } else { after.fail_count },
+            latency: Some(latency),
+            ..Self::of(after)
+        }
+    }
 }
 
 /// A command or message that is owed. It is committed together with the transition that calls for it.

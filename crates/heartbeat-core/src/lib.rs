@@ -10,17 +10,27 @@ extern crate alloc;
 extern crate std;
 
 pub mod channel;
+pub mod coordinator;
 pub mod delivery;
+mod hash;
 pub mod id;
 pub mod intent;
+mod key;
 pub mod lane;
+pub mod lateness;
 pub mod ledger;
 pub mod outcome;
 pub mod pace;
 pub mod policy;
 pub mod record;
+pub mod schedule;
+pub mod shard;
+pub mod state;
+mod tally;
 pub mod template;
 pub mod time;
+mod timers;
+mod turns;
 
 pub use id::Id;
 pub use time::{Mono, Now, Wall};

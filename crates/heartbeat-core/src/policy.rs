@@ -156,3 +156,18 @@ impl Default for ChannelPolicy {
         }
     }
 }
+
+/// Bounds on probes in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Over all checks; at least 1.
+    pub probes: u32,
+    /// Per address and port; at least 1.
+    pub per_host: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { probes: 2000, per_host: 64 }
+    }
+}

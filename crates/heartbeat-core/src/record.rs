@@ -73,7 +73,7 @@ pub struct CheckRecord {
     pub last_fail: Option<Wall>,
     /// The reason of the latest failure or warning; empty after a pass.
     pub reason: Arc<str>,
-    /// A fingerprint of kind and target: a record of another one is not carried over.
+    /// A fingerprint of kind and target: what was counted of another one is not carried over.
     pub target: u64,
 }
 
@@ -84,12 +84,25 @@ pub struct Incident {
     pub epoch: u64,
     /// When it was opened.
     pub opened: Wall,
+    /// The state before.
+    #[serde(default)]
+    pub from: State,
     /// When a message of it was last decided on.
     pub last_message: Option<Wall>,
     /// How many reminders were decided on.
     pub reminders: u32,
     /// What each alert has heard of it.
     pub told: BTreeMap<Id, Told>,
+    /// Why a message of it is withheld, since the latest one that was not.
+    #[serde(default)]
+    pub withheld: Option<Arc<str>>,
+}
+
+impl Incident {
+    /// One that nobody has heard of.
+    pub const fn opened(epoch: u64, at: Wall, from: State) -> Self {
+        Self { epoch, opened: at, from, last_message: None, reminders: 0, told: BTreeMap::new(), withheld: None }
+    }
 }
 
 /// What one alert has heard of an incident.

@@ -23,6 +23,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use heartbeat_core::Id;
+pub use heartbeat_core::policy::Limits;
 use heartbeat_core::policy::{ActionPolicy, ChannelPolicy, DownWhen, Policy};
 
 pub use crate::config::values::{CommandLine, Surroundings};
@@ -220,19 +221,4 @@ pub struct Process {
     pub pidfile: Option<PathBuf>,
     /// Whether a bare call detaches, as an INI file may say.
     pub daemonize: bool,
-}
-
-/// Bounds on probes in flight, both at least 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Over all checks.
-    pub probes: u32,
-    /// Per address and port.
-    pub per_host: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { probes: 2000, per_host: 64 }
-    }
 }

@@ -1,0 +1,76 @@
+//! When a check is due: every check has its own place on the clock, and nothing bursts.
+//!
+//! A check's *grid* is the set of times `phase + k * period`, its phase a hash of its id over the period. Whatever disturbs
+//! its rhythm (the first probe, a late one, a suspend, a reload, the fast interval) the next probe is at a point of the
+//! grid again, at least half a period after the last start, so that two probes are never far apart and never on each
+//! other's heels.
+//!
+//! Points are rounded up to *cells* of 50 ms, or, so that the delay is at most a twentieth of the period, to halves,
+//! quarters … of it. Cells of all sizes share their edges, so probes that may start within the same slack do start
+//! together, and a sleeping core is woken once for all of them.
+
+use core::time::Duration;
+
+use crate::hash::hash;
+use crate::{Id, Mono};
+
+/// The largest delay that is accepted so that probes start together.
+pub const SLACK: Duration = Duration::from_millis(50);
+
+/// The first probes after a start are spread over this much per check.
+const SPREAD_PER_CHECK: Duration = Duration::from_millis(1);
+
+/// The place of one check on the clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grid {
+    /// The phase, as a fraction of 2^64 of any period.
+    fraction: u64,
+}
+
+impl Grid {
+    /// The grid of a check; the same in every process.
+    pub fn of(id: &Id) -> Self {
+        Self { fraction: hash(id) }
+    }
+
+    /// The first probe, when `checks` start at the same time: spread over 1 s per 1,000 of them, but over one period at most.
+    pub fn first(self, start: Mono, period: Duration, checks: usize) -> Mono {
+        let spread = SPREAD_PER_CHECK.saturating_mul(u32::try_from(checks).unwrap_or(u32::MAX)).min(period);
+        let point = nanos(start.since_origin()).saturating_add(self.part_of(nanos(spread)));
+        // With only a few checks nothing is gained by waiting for the edge of a cell.
+        if spread < SLACK { start } else { edge(point, period) }
+    }
+
+    /// The probe after one that started at `last`: the first point that is at least half a period later and not past.
+    pub fn next(self, period: Duration, last: Option<Mono>, now: Mono) -> Mono {
+        let step = nanos(period).max(1);
+        let phase = self.part_of(step);
+        let earliest = last.map_or(now, |last| now.max(last + period / 2));
+        let steps = nanos(earliest.since_origin()).saturating_sub(phase).div_ceil(step);
+        edge(steps.saturating_mul(step).saturating_add(phase), period)
+    }
+
+    fn part_of(self, span: u64) -> u64 {
+        u64::try_from((u128::from(self.fraction) * u128::from(span)) >> 64).expect("less than the span")
+    }
+}
+
+/// How much later than its point on the grid a probe may start: the size of a cell.
+pub fn slack(period: Duration) -> Duration {
+    let mut cell = SLACK;
+    while cell > period / 20 && cell > Duration::from_micros(1) {
+        cell /= 2;
+    }
+    cell
+}
+
+/// The edge of the cell that a point is in.
+fn edge(point: u64, period: Duration) -> Mono {
+    let cell = nanos(slack(period));
+    Mono::from_origin(Duration::from_nanos(point.div_ceil(cell).saturating_mul(cell)))
+}
+
+/// Nanoseconds; 584 years are enough.
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}

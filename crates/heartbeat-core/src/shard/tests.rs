@@ -1,0 +1,1 @@
+//! The shard by itself.

@@ -1,0 +1,158 @@
+//! One heap for the times of all checks.
+//!
+//! A check has one timer: for its next probe or for the deadline of the one in flight. The heap knows where each timer
+//! stands, so that setting one again moves it in place; nothing outdated stays behind, however often that happens. 100,000
+//! timers are 2 MB.
+
+use alloc::vec::Vec;
+
+use crate::Mono;
+
+/// A place in the heap that is not one.
+const NOWHERE: u32 = u32::MAX;
+
+/// Timers by slot number; at most one per slot.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Timers {
+    /// A binary heap: none is earlier than its parent at `(i - 1) / 2`. Equal times go by slot, for replays.
+    heap: Vec<(Mono, u32)>,
+    /// Where each slot stands in the heap.
+    places: Vec<u32>,
+}
+
+impl Timers {
+    /// Sets the timer of a slot, or moves it.
+    pub(crate) fn set(&mut self, slot: u32, at: Mono) {
+        let index = slot as usize;
+        if index >= self.places.len() {
+            self.places.resize(index + 1, NOWHERE);
+        }
+        let place = match self.places[index] {
+            NOWHERE => {
+                self.heap.push((at, slot));
+                self.heap.len() - 1
+            }
+            place => {
+                self.heap[place as usize].0 = at;
+                place as usize
+            }
+        };
+        self.settle(place);
+    }
+
+    /// Takes the timer of a slot away, if it has one.
+    pub(crate) fn clear(&mut self, slot: u32) {
+        let Some(&place) = self.places.get(slot as usize) else { return };
+        if place == NOWHERE {
+            return;
+        }
+        let place = place as usize;
+        self.heap.swap_remove(place);
+        self.places[slot as usize] = NOWHERE;
+        if place < self.heap.len() {
+            self.settle(place);
+        }
+    }
+
+    /// The earliest timer.
+    pub(crate) fn earliest(&self) -> Option<(Mono, u32)> {
+        self.heap.first().copied()
+    }
+
+    /// Takes the earliest timer away if it is due.
+    pub(crate) fn pop_due(&mut self, now: Mono) -> Option<u32> {
+        let (at, slot) = self.earliest()?;
+        if at > now {
+            return None;
+        }
+        self.clear(slot);
+        Some(slot)
+    }
+
+    /// Moves the entry at `place` up or down until the order holds.
+    fn settle(&mut self, mut place: usize) {
+        while place > 0 && self.heap[place] < self.heap[(place - 1) / 2] {
+            self.heap.swap(place, (place - 1) / 2);
+            self.note(place);
+            place = (place - 1) / 2;
+        }
+        loop {
+            let (left, right) = (2 * place + 1, 2 * place + 2);
+            let mut least = place;
+            if left < self.heap.len() && self.heap[left] < self.heap[least] {
+                least = left;
+            }
+            if right < self.heap.len() && self.heap[right] < self.heap[least] {
+                least = right;
+            }
+            if least == place {
+                break;
+            }
+            self.heap.swap(place, least);
+            self.note(place);
+            place = least;
+        }
+        self.note(place);
+    }
+
+    fn note(&mut self, place: usize) {
+        let slot = self.heap[place].1;
+        self.places[slot as usize] = u32::try_from(place).expect("fewer timers than slots");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+    use std::collections::BTreeMap;
+    use std::vec::Vec;
+
+    use proptest::prelude::{Strategy, prop_assert_eq, prop_oneof, proptest};
+
+    use super::{Mono, Timers};
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Set(u32, u64),
+        Clear(u32),
+        Pop(u64),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            4 => (0..20_u32, 0..50_u64).prop_map(|(slot, at)| Step::Set(slot, at)),
+            1 => (0..20_u32).prop_map(Step::Clear),
+            2 => (0..60_u64).prop_map(Step::Pop),
+        ];
+        proptest::collection::vec(step, 0..200)
+    }
+
+    fn at(seconds: u64) -> Mono {
+        Mono::from_origin(Duration::from_secs(seconds))
+    }
+
+    proptest! {
+        #[test]
+        fn gives_what_a_sorted_list_would(steps in steps()) {
+            let (mut timers, mut model) = (Timers::default(), BTreeMap::new());
+            for step in steps {
+                match step {
+                    Step::Set(slot, time) => {
+                        timers.set(slot, at(time));
+                        model.insert(slot, at(time));
+                    }
+                    Step::Clear(slot) => {
+                        timers.clear(slot);
+                        model.remove(&slot);
+                    }
+                    Step::Pop(now) => {
+                        let due = model.iter().map(|(&slot, &time)| (time, slot)).min().filter(|(time, _)| *time <= at(now));
+                        prop_assert_eq!(timers.pop_due(at(now)), due.map(|(_, slot)| slot));
+                        due.map(|(_, slot)| model.remove(&slot));
+                    }
+                }
+                prop_assert_eq!(timers.earliest(), model.iter().map(|(&slot, &time)| (time, slot)).min());
+            }
+        }
+    }
+}
