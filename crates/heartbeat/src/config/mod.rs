@@ -11,6 +11,8 @@ pub mod fields;
 pub mod node;
 pub mod position;
 pub mod problem;
+pub mod reference;
+pub mod schema;
 pub mod shape;
 pub mod text;
 pub mod toml;

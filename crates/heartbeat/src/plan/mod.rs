@@ -5,6 +5,7 @@
 mod action;
 mod alert;
 mod check;
+pub mod documentation;
 mod entries;
 mod glob;
 mod group;
@@ -222,3 +223,8 @@ pub struct Process {
     /// Whether a bare call detaches, as an INI file may say.
     pub daemonize: bool,
 }
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod toy;
