@@ -9,9 +9,21 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use heartbeat_core::outcome::{Fault, Outcome, Verdict};
+use heartbeat_core::outcome::{Fault, Outcome};
 
 use crate::config::Fields;
+use crate::host::clock;
+
+pub mod budget;
+pub mod net;
+pub mod resolve;
+pub mod tls;
+pub mod trace;
+pub mod values;
+pub mod world;
+
+pub use trace::{Phase, Phases, Trace};
+pub use world::World;
 
 /// A future of a trait object.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -89,31 +101,8 @@ impl Failure {
     }
 }
 
-/// What probers share: name resolution, trusted roots. Built once.
-#[derive(Debug, Default)]
-pub struct World {}
-
 /// Every kind of check.
 pub static KINDS: &[Kind] = &[];
-
-/// The phases of one probe, told by the prober as it goes, so that a deadline can say what it interrupted.
-#[derive(Debug, Default)]
-pub struct Trace {}
-
-/// How long each phase took; a phase that did not happen is absent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Phases {
-    /// Name resolution.
-    pub dns: Option<Duration>,
-    /// Connecting.
-    pub connect: Option<Duration>,
-    /// The TLS handshake.
-    pub tls: Option<Duration>,
-    /// From the request to the first byte of the answer.
-    pub first_byte: Option<Duration>,
-    /// All of it.
-    pub total: Duration,
-}
 
 /// One probe's result with everything that people may want to see.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,17 +117,20 @@ pub struct Report {
 
 /// Probes once under one total deadline.
 pub async fn run(prober: &dyn Prober, timeout: Duration) -> Report {
-    let trace = Trace::default();
-    let latency = timeout;
-    let outcome = match tokio::time::timeout(timeout, prober.probe(&trace)).await {
+    let trace = Trace::until(timeout);
+    let deadline = trace.deadline().map(clock::instant).expect("a trace until a time has a deadline");
+    let ended = tokio::time::timeout_at(deadline, prober.probe(&trace)).await;
+    let latency = trace.elapsed();
+    let (outcome, performance) = match ended {
         Ok(Ok(seen)) => match seen.warning {
-            Some(limit) => {
-                Outcome { verdict: Verdict::Warn, fault: Some(limit.fault), reason: limit.reason.into(), latency }
-            }
-            None => Outcome::pass(latency),
+            Some(limit) => (Outcome::warn(limit.fault, limit.reason, latency), seen.performance),
+            None => (Outcome::pass(latency), seen.performance),
         },
-        Ok(Err(failure)) => Outcome::fault(failure.fault, failure.reason, latency),
-        Err(_) => Outcome::fault(Fault::Timeout, "timed out", latency),
+        Ok(Err(failure)) => (Outcome::fault(failure.fault, failure.reason, latency), None),
+        Err(_) => {
+            let failure = trace.interrupted(timeout);
+            (Outcome::fault(failure.fault, failure.reason, latency), None)
+        }
     };
-    Report { outcome, phases: Phases { total: latency, ..Phases::default() }, performance: None }
+    Report { outcome, phases: trace.phases(), performance }
 }

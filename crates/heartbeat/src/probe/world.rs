@@ -1,0 +1,53 @@
+//! What probes share, built once: the resolver, the trusted authorities, the memory for bodies.
+
+use std::sync::{Arc, OnceLock};
+
+use rustls::RootCertStore;
+
+use super::budget::Budget;
+use super::resolve::Resolver;
+use super::tls;
+
+/// The most bytes of bodies that all probes together keep at once.
+const BODIES: usize = 64 << 20;
+
+/// What probers share. Cheap until something is asked of it: the trusted authorities are read at the first use.
+#[derive(Debug)]
+pub struct World {
+    resolver: Resolver,
+    roots: OnceLock<Arc<RootCertStore>>,
+    bodies: Budget,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl World {
+    /// The world of this machine: its hosts file, its name servers, its trusted authorities.
+    pub fn new() -> Self {
+        Self::with(Resolver::system())
+    }
+
+    /// A world in which names are resolved by `resolver`.
+    pub fn with(resolver: Resolver) -> Self {
+        Self { resolver, roots: OnceLock::new(), bodies: Budget::new(BODIES) }
+    }
+
+    /// Resolves names.
+    pub fn resolver(&self) -> &Resolver {
+        &self.resolver
+    }
+
+    /// The memory that bodies may take.
+    pub fn bodies(&self) -> &Budget {
+        &self.bodies
+    }
+
+    /// The authorities that this machine trusts. Reads files at the first call.
+    pub fn roots(&self) -> Arc<RootCertStore> {
+        self.roots.get_or_init(|| Arc::new(tls::system_roots())).clone()
+    }
+}
