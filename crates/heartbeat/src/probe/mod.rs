@@ -15,8 +15,15 @@ use crate::config::Fields;
 use crate::host::clock;
 
 pub mod budget;
+pub mod expect;
+pub mod http;
 pub mod net;
 pub mod resolve;
+pub mod target;
+pub mod tcp;
+#[cfg(test)]
+mod testing;
+pub mod text;
 pub mod tls;
 pub mod trace;
 pub mod values;
@@ -102,7 +109,7 @@ impl Failure {
 }
 
 /// Every kind of check.
-pub static KINDS: &[Kind] = &[];
+pub static KINDS: &[Kind] = &[http::KIND, tcp::KIND];
 
 /// One probe's result with everything that people may want to see.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use super::resolve::Resolver;
 use super::values::{Family, Network};
 use super::{Failure, Phase, Trace};
+use crate::config::Fields;
 
 /// The connection attempt delay of RFC 8305, section 5.
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
@@ -30,6 +31,16 @@ pub struct Way {
     pub family: Family,
     /// Addresses that are never connected to.
     pub deny: Arc<[Network]>,
+}
+
+impl Way {
+    /// Reads the keys.
+    pub fn read(fields: &mut Fields<'_, '_, '_>) -> Self {
+        let family = fields.or("ip", "Which addresses of a name are used, and which are tried first.", Family::Auto);
+        let deny: Vec<Network> =
+            fields.or("deny", "Networks that are never connected to, wherever a name or a redirect leads.", Vec::new());
+        Self { family, deny: deny.into() }
+    }
 }
 
 /// Opens a connection to a host, which is a name or an address.
@@ -176,7 +187,9 @@ pub fn has_route(to: IpAddr) -> bool {
         Ok(()) => true,
         Err(error) => !matches!(
             errno(&error),
-            Some(Errno::ENETUNREACH | Errno::ENETDOWN | Errno::EHOSTUNREACH | Errno::EADDRNOTAVAIL | Errno::EAFNOSUPPORT)
+            Some(
+                Errno::ENETUNREACH | Errno::ENETDOWN | Errno::EHOSTUNREACH | Errno::EADDRNOTAVAIL | Errno::EAFNOSUPPORT
+            )
         ),
     }
 }

@@ -234,7 +234,12 @@ fn unasked(name: &str, error: &io::Error) -> Failure {
     let words = net::words(error);
     match net::errno(error) {
         Some(
-            Errno::ENETUNREACH | Errno::ENETDOWN | Errno::EHOSTUNREACH | Errno::EADDRNOTAVAIL | Errno::EPERM | Errno::EACCES,
+            Errno::ENETUNREACH
+            | Errno::ENETDOWN
+            | Errno::EHOSTUNREACH
+            | Errno::EADDRNOTAVAIL
+            | Errno::EPERM
+            | Errno::EACCES,
         ) => Failure::new(Fault::Resolver, format!("no name server can be reached to resolve {name}: {words}")),
         _ => Failure::new(Fault::Dns, format!("the name {name} could not be resolved: {words}")),
     }

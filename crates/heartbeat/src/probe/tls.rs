@@ -99,14 +99,15 @@ impl Options {
         } else {
             Trust { algorithms, roots: Some(world.roots()), pinned: Vec::new() }
         });
-        Ok(Client {
-            config: self.config(provider, &trust, alpn)?,
-            trust,
-            server_name: self.server_name.clone(),
-        })
+        Ok(Client { config: self.config(provider, &trust, alpn)?, trust, server_name: self.server_name.clone() })
     }
 
-    fn config(&self, provider: Arc<CryptoProvider>, trust: &Arc<Trust>, alpn: &[&[u8]]) -> Result<ClientConfig, String> {
+    fn config(
+        &self,
+        provider: Arc<CryptoProvider>,
+        trust: &Arc<Trust>,
+        alpn: &[&[u8]],
+    ) -> Result<ClientConfig, String> {
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| format!("cannot set TLS up: {error}"))?
@@ -243,9 +244,9 @@ fn explain(error: &Error) -> String {
             "the server speaks none of the protocols that were offered (ALPN)".to_owned()
         }
         Error::AlertReceived(alert) => format!("the server ended TLS with the alert {alert:?}"),
-        Error::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge | InvalidMessage::CertificatePayloadTooLarge) => {
-            "the server's handshake is larger than a client accepts".to_owned()
-        }
+        Error::InvalidMessage(
+            InvalidMessage::HandshakePayloadTooLarge | InvalidMessage::CertificatePayloadTooLarge,
+        ) => "the server's handshake is larger than a client accepts".to_owned(),
         Error::InvalidMessage(_) => "what the server sent is not TLS".to_owned(),
         other => format!("TLS failed: {other}"),
     }

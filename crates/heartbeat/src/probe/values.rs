@@ -2,9 +2,8 @@
 
 use std::net::IpAddr;
 
-use regex::bytes::{Regex, RegexBuilder};
-
-use crate::config::{Context, Node, Problem, Shape, Value};
+use crate::config::values::words;
+use crate::config::{Context, Node, Shape, Value};
 
 /// A version of the Internet Protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,9 +35,6 @@ pub enum Family {
 }
 
 impl Family {
-    const WORDS: [(&'static str, Self); 4] =
-        [("auto", Self::Auto), ("prefer4", Self::Prefer4), ("4", Self::Only4), ("6", Self::Only6)];
-
     /// The one version that is used, if it is one.
     pub fn only(self) -> Option<IpVersion> {
         match self {
@@ -69,37 +65,7 @@ impl Family {
     }
 }
 
-impl Value for Family {
-    fn shape() -> Shape {
-        Shape::Word(&["auto", "prefer4", "4", "6"])
-    }
-
-    fn decode(node: &Node, context: &mut Context<'_>) -> Option<Self> {
-        word("`auto`, `prefer4`, `4` or `6`", &Self::WORDS, node, context)
-    }
-
-    fn show(&self) -> Node {
-        shown(*self, &Self::WORDS)
-    }
-}
-
-/// Decodes one of some words.
-pub fn word<T: Copy>(noun: &str, words: &[(&str, T)], node: &Node, context: &mut Context<'_>) -> Option<T> {
-    let text = context.text(noun, node)?;
-    match words.iter().find(|(word, _)| *word == text) {
-        Some((_, value)) => Some(*value),
-        None => context.expected(noun, node),
-    }
-}
-
-/// The word for a value.
-///
-/// # Panics
-/// If `words` lacks the value.
-pub fn shown<T: PartialEq>(value: T, words: &[(&'static str, T)]) -> Node {
-    let (word, _) = words.iter().find(|(_, known)| *known == value).expect("every value has its word");
-    Node::text(*word)
-}
+words!(Family { "auto" => Auto, "prefer4" => Prefer4, "4" => Only4, "6" => Only6 });
 
 /// A range of addresses: `169.254.0.0/16`, `::1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,50 +118,6 @@ impl Value for Network {
 
     fn show(&self) -> Node {
         Node::text(format!("{}/{}", self.address, self.prefix))
-    }
-}
-
-/// A regular expression that is searched for in bytes; compiled, and bounded in its size.
-#[derive(Clone, Debug)]
-pub struct Pattern(Regex);
-
-impl Pattern {
-    /// The most memory that one compiled expression may take.
-    const LARGEST: usize = 1 << 20;
-
-    /// Whether it is found.
-    pub fn is_match(&self, bytes: &[u8]) -> bool {
-        self.0.is_match(bytes)
-    }
-
-    /// As it was written.
-    pub fn as_str(&self) -> &str {
-        self.0.as_str()
-    }
-}
-
-impl Value for Pattern {
-    fn shape() -> Shape {
-        Shape::Text { noun: "a regular expression", pattern: None }
-    }
-
-    fn decode(node: &Node, context: &mut Context<'_>) -> Option<Self> {
-        // Not expanded: `$` has its own meaning here.
-        let Some(text) = node.as_text() else { return context.expected("a regular expression", node) };
-        match RegexBuilder::new(text).size_limit(Self::LARGEST).dfa_size_limit(Self::LARGEST).build() {
-            Ok(regex) => Some(Self(regex)),
-            Err(error) => {
-                let why = error.to_string();
-                let why = why.lines().next_back().unwrap_or_default().trim_start_matches("error: ");
-                let problem = Problem::error(node.span, format!("`{text}` is not a regular expression: {why}"));
-                context.problems.push(problem.help("the syntax is that of https://docs.rs/regex"));
-                None
-            }
-        }
-    }
-
-    fn show(&self) -> Node {
-        Node::text(self.as_str())
     }
 }
 

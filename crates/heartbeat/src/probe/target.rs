@@ -1,0 +1,149 @@
+//! The URL that a check is of.
+
+use std::fmt;
+
+use url::{Host, Url};
+
+use crate::config::values::secret::REDACTED;
+use crate::config::{Context, Node, Shape, Value};
+
+/// A URL with a host. It may hold a user and a password; those are never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Target(Url);
+
+const NOUN: &str = "a URL such as `https://example.org/` or `tcp://example.org:22`";
+
+impl Target {
+    /// The URL without its user and password.
+    pub fn shown(&self) -> String {
+        let mut url = self.0.clone();
+        // Refused only for URLs without a host, and there is none of these here.
+        let _ = url.set_password(None);
+        let _ = url.set_username("");
+        url.into()
+    }
+
+    /// The scheme, in lower case.
+    pub fn scheme(&self) -> &str {
+        self.0.scheme()
+    }
+
+    /// The host: a name, or an address without brackets.
+    pub fn host(&self) -> String {
+        host(&self.0)
+    }
+
+    /// The port, if it is written or the scheme has one.
+    pub fn port(&self) -> Option<u16> {
+        self.0.port_or_known_default()
+    }
+
+    /// The whole, with user and password.
+    pub fn url(&self) -> &Url {
+        &self.0
+    }
+
+    /// User and password as text; `None` without a user.
+    pub fn user(&self) -> Option<(String, Option<String>)> {
+        let decode = |text: &str| percent_decode(text);
+        (!self.0.username().is_empty()).then(|| (decode(self.0.username()), self.0.password().map(decode)))
+    }
+}
+
+/// The host of a URL without the brackets of an IPv6 address; empty if it has none.
+pub fn host(url: &Url) -> String {
+    match url.host() {
+        Some(Host::Domain(name)) => name.to_owned(),
+        Some(Host::Ipv4(address)) => address.to_string(),
+        Some(Host::Ipv6(address)) => address.to_string(),
+        None => String::new(),
+    }
+}
+
+/// `%40` is `@` (RFC 3986, section 2.1); what is not an escape stands.
+fn percent_decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        let escaped = (*first == b'%').then(|| after.get(..2)).flatten();
+        let value =
+            escaped.and_then(|hex| std::str::from_utf8(hex).ok()).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        bytes.push(value.unwrap_or(*first));
+        rest = if value.is_some() { &after[2..] } else { after };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown())
+    }
+}
+
+impl Value for Target {
+    fn shape() -> Shape {
+        Shape::Text { noun: "a URL", pattern: Some("^[A-Za-z][A-Za-z0-9+.-]*://.+") }
+    }
+
+    fn decode(node: &Node, context: &mut Context<'_>) -> Option<Self> {
+        let text = context.text(NOUN, node)?;
+        match Url::parse(&text) {
+            Ok(url) if url.has_host() && !host(&url).is_empty() => Some(Self(url)),
+            Ok(_) => context.error(node.span, format!("expected {NOUN}, found one without a host")),
+            // The text may hold a password: it is not repeated.
+            Err(error) => context.error(node.span, format!("expected {NOUN}: {error}")),
+        }
+    }
+
+    fn show(&self) -> Node {
+        Node::text(self.shown())
+    }
+
+    fn redact(written: &Node) -> Node {
+        let Some(text) = written.as_text() else { return written.clone() };
+        // A value with `${NAME}` in it is no URL yet: the text decides.
+        let Some((scheme, rest)) = text.split_once("://") else { return written.clone() };
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        match rest[..end].rfind('@').map(|at| (&rest[..at], &rest[at..])) {
+            Some((user, after)) if user.contains(':') => {
+                let user = user.split(':').next().unwrap_or_default();
+                Node::text(format!("{scheme}://{user}:{REDACTED}{after}")).at(written.span)
+            }
+            _ => written.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(text: &str) -> Target {
+        Target(Url::parse(text).expect("a URL"))
+    }
+
+    #[test]
+    fn shows_no_password() {
+        let target = target("https://ops:p%40ss@example.org/a?b");
+        assert_eq!(target.shown(), "https://example.org/a?b");
+        assert_eq!(format!("{target:?}"), "https://example.org/a?b");
+        assert_eq!(target.user(), Some(("ops".to_owned(), Some("p@ss".to_owned()))));
+        for (written, shown) in [
+            ("https://ops:p@ss@example.org/", "https://ops:(redacted)@example.org/"),
+            ("https://ops:${PASS}@example.org", "https://ops:(redacted)@example.org"),
+            ("https://ops@example.org/", "https://ops@example.org/"),
+            ("https://example.org/a:b@c", "https://example.org/a:b@c"),
+        ] {
+            assert_eq!(Target::redact(&Node::text(written)).as_text(), Some(shown));
+        }
+    }
+
+    #[test]
+    fn knows_host_and_port() {
+        let parts = |text: &str| (target(text).host(), target(text).port());
+        assert_eq!(parts("http://[::1]/"), ("::1".to_owned(), Some(80)));
+        assert_eq!(parts("tcp://[::1]:22"), ("::1".to_owned(), Some(22)));
+        assert_eq!(parts("tcp://db"), ("db".to_owned(), None));
+        assert_eq!(parts("https://Example.ORG:8443"), ("example.org".to_owned(), Some(8443)));
+    }
+}
