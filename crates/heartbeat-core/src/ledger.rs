@@ -106,7 +106,7 @@ impl Ledger {
         put(&mut self.lanes, &batch.lanes);
         put(&mut self.channels, &batch.channels);
         for delivery in &batch.deliveries {
-            self.next_sequence = self.next_sequence.max(delivery.sequence + 1);
+            self.next_sequence = self.next_sequence.max(delivery.sequence.saturating_add(1));
             let key = delivery.intent.key.clone();
             if delivery.status.is_unsettled() {
                 self.outbox.insert(key, delivery.clone());
@@ -115,6 +115,23 @@ impl Ledger {
             }
         }
     }
+
+    /// The batch that makes an empty ledger equal to this one, but for the sequence where no delivery is left of it.
+    pub fn to_batch(&self) -> Batch {
+        Batch {
+            checks: all(&self.checks),
+            incidents: all(&self.incidents),
+            actions: all(&self.actions),
+            lanes: all(&self.lanes),
+            channels: all(&self.channels),
+            deliveries: self.outbox.values().cloned().collect(),
+            ..Batch::default()
+        }
+    }
+}
+
+fn all<T: Clone>(map: &BTreeMap<Id, T>) -> Vec<(Id, Option<T>)> {
+    map.iter().map(|(id, record)| (id.clone(), Some(record.clone()))).collect()
 }
 
 fn put<T: Clone>(map: &mut BTreeMap<Id, T>, changes: &[(Id, Option<T>)]) {

@@ -1,40 +1,159 @@
 //! Stores: what survives the process.
 //!
-//! A store loads a [`Ledger`] and takes [`Batch`]es, each one transaction. It has one user, its writer thread, and knows
-//! nothing of checks and alerts. One suite of tests holds for all of them.
+//! [`open`] finds the state, whatever condition it is in, and says what it found; from then on a store only takes
+//! [`Batch`]es, each one transaction. It has one user, the thread of its [`writer`], which shields everybody else from
+//! disks that are slow, full or gone, and it knows nothing of checks and alerts. One suite of tests holds for all kinds.
+//!
+//! A kind is one file and one line in [`KINDS`].
+
+mod aside;
+
+mod lock;
+mod memory;
+pub mod place;
+mod sqlite;
+#[cfg(test)]
+mod suite;
+pub mod writer;
 
 use std::fmt;
+use std::path::Path;
 
-use heartbeat_core::ledger::{Batch, Ledger};
+use heartbeat_core::delivery::Delivery;
+use heartbeat_core::intent::Transition;
+use heartbeat_core::ledger::{Batch, Ledger, ResultRow};
 
-/// Where the state is kept. Not shared: one writer.
+use crate::plan::Storage;
+
+/// Where the state is kept. Not shared: one writer. Dropping it closes it and gives its lock back.
 pub trait Store: Send {
-    /// Everything remembered. Called once, first.
+    /// One transaction: all of the batch is kept, or nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`] if nothing of it was kept. After that only [`replace`](Self::replace) helps.
+    fn commit(&mut self, batch: &Batch, flush: Flush) -> Result<(), StoreError>;
+
+    /// Makes the store equal to `ledger` and adds what belongs to the history in `missed`, in one durable transaction.
+    /// This is how a store catches up: it opens again, or starts anew, whatever it lost its hold of.
+    ///
+    /// # Errors
+    /// [`StoreError`] if nothing of it was kept.
+    fn replace(&mut self, ledger: &Ledger, missed: &Batch) -> Result<(), StoreError>;
+
+    /// The newest `limit` entries of each list of the history, oldest first.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
-    fn load(&mut self) -> Result<Ledger, StoreError>;
-
-    /// One transaction: when this returns, a batch that [is urgent](Batch::is_urgent) is on the disk.
-    ///
-    /// # Errors
-    /// [`StoreError`] if nothing of it was kept.
-    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError>;
-
-    /// Makes the store equal to `ledger`, after commits have failed.
-    ///
-    /// # Errors
-    /// [`StoreError`] if nothing of it was kept.
-    fn replace(&mut self, ledger: &Ledger) -> Result<(), StoreError>;
+    fn history(&mut self, limit: usize) -> Result<History, StoreError>;
 
     /// Where it is, for people: `sqlite:/var/lib/heartbeat/heartbeat.db`.
     fn location(&self) -> String;
 }
 
+/// When a transaction must be on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flush {
+    /// Before `commit` returns: somebody acts on it.
+    Now,
+    /// Soon; a loss of power may take it back, a crash of the process may not.
+    Later,
+}
+
+/// What is not needed to go on, but is asked for. A store keeps as much of it as its kind can afford.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// Changes of state.
+    pub transitions: Vec<Transition>,
+    /// Deliveries that are done, dead, uncertain or superseded.
+    pub settled: Vec<Delivery>,
+    /// Results of probes; only SQLite keeps them.
+    pub results: Vec<ResultRow>,
+}
+
+/// A store as it was found.
+pub struct Opened {
+    /// The store.
+    pub store: Box<dyn Store>,
+    /// What it remembers.
+    pub ledger: Ledger,
+    /// Whether nothing was there before, not even something corrupt.
+    pub fresh: bool,
+    /// What people must be told: a corrupt store that was moved aside, and to where.
+    pub notices: Vec<String>,
+    /// It could be read but not written: its writer starts in that condition and catches up when it has passed.
+    pub unwritable: Option<StoreError>,
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened")
+            .field("store", &self.store.location())
+            .field("ledger", &self.ledger)
+            .field("fresh", &self.fresh)
+            .field("notices", &self.notices)
+            .field("unwritable", &self.unwritable)
+            .finish()
+    }
+}
+
+/// What somebody who only looks gets to see.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// What is remembered.
+    pub ledger: Ledger,
+    /// And what happened lately.
+    pub history: History,
+}
+
+/// A kind of store.
+pub struct Kind {
+    /// The word before the colon in `storage:`.
+    pub name: &'static str,
+    open: fn(&Path) -> Result<Opened, StoreError>,
+    read: fn(&Path, usize) -> Result<Snapshot, StoreError>,
+}
+
+/// Every kind that there is.
+pub const KINDS: [Kind; 2] = [
+    Kind { name: "memory", open: memory::open, read: memory::read },
+    Kind { name: "sqlite", open: sqlite::open, read: sqlite::read },
+];
+
+fn resolve(storage: &Storage) -> (&'static Kind, &Path) {
+    let (name, path) = match storage {
+        Storage::Memory => ("memory", Path::new("")),
+        Storage::File(path) => ("file", path.as_path()),
+        Storage::Sqlite(path) => ("sqlite", path.as_path()),
+    };
+    (KINDS.iter().find(|kind| kind.name == name).expect("every storage has its line in the table"), path)
+}
+
+/// Opens the store for writing and loads what it remembers. Only one instance can.
+///
+/// A corrupt store is moved aside and replaced by an empty one; one that can be read but not written is opened all the
+/// same. Both are told in [`Opened`].
+///
+/// # Errors
+/// [`StoreError`], whose class says whether to go on from memory ([`Unavailable`](StoreFault::Unavailable)) or to end.
+pub fn open(storage: &Storage) -> Result<Opened, StoreError> {
+    let (kind, path) = resolve(storage);
+    (kind.open)(path)
+}
+
+/// Reads the store without locking or changing it, also while another process writes it. Of the history the newest
+/// `limit` entries of each list.
+///
+/// # Errors
+/// [`StoreError`] if there is nothing to read or it makes no sense; nothing is moved aside.
+pub fn read(storage: &Storage, limit: usize) -> Result<Snapshot, StoreError> {
+    let (kind, path) = resolve(storage);
+    (kind.read)(path, limit)
+}
+
 /// Why a store did not do what it should.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreError {
-    /// Whether trying again later may help.
+    /// What the caller can do about it.
     pub class: StoreFault,
     /// What was expected, what was found, where, and what to do.
     pub message: String,
@@ -43,14 +162,22 @@ pub struct StoreError {
 /// The classes of failure that the caller treats differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreFault {
-    /// Full, read-only, locked: may pass.
+    /// Full, read-only, locked by a foreign program: may pass. Go on from memory.
     Unavailable,
     /// The content makes no sense. It was moved aside, to the path that the message names.
     Corrupt,
-    /// Another instance holds the lock.
+    /// Another instance holds the lock: end.
     Locked,
-    /// The folder is missing, or the path cannot be used at all.
+    /// The folder is missing, or the path cannot be used at all: end.
     Missing,
+    /// It was written by a newer version, or is no store of ours. It was not touched: end.
+    Foreign,
+}
+
+impl StoreError {
+    fn new(class: StoreFault, message: impl Into<String>) -> Self {
+        Self { class, message: message.into() }
+    }
 }
 
 impl fmt::Display for StoreError {

@@ -1,0 +1,87 @@
+//! Where a store is: the default folder, and the real path behind the one that was asked for.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use super::{StoreError, StoreFault};
+use crate::host::env;
+use crate::plan::Storage;
+
+/// How many symbolic links may lead to a store, as in the kernel.
+const MAX_LINKS: usize = 40;
+
+/// The store for a native configuration that names none: a database named after the configuration's stem, in the
+/// [folder](folder) for state, which is created with mode 0700. Without a configuration it is `heartbeat.db`.
+///
+/// # Errors
+/// [`StoreFault::Unavailable`] if the folder cannot be made.
+pub fn default_storage(config: Option<&Path>) -> Result<Storage, StoreError> {
+    let folder = folder(&env::variable, nix::unistd::geteuid().is_root());
+    DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(|error| {
+        StoreError::new(
+            StoreFault::Unavailable,
+            format!("cannot create the folder `{}` for the state: {error}; set `storage`", folder.display()),
+        )
+    })?;
+    let stem = config.and_then(Path::file_stem).unwrap_or("heartbeat".as_ref());
+    Ok(Storage::Sqlite(super::aside::join(&folder.join(stem), ".db")))
+}
+
+/// The default folder for state: the first of `$STATE_DIRECTORY` (a list, as systemd sets it), for root
+/// `/var/lib/heartbeat`, for others `$XDG_STATE_HOME/heartbeat` or `~/.local/state/heartbeat` (XDG base directories:
+/// relative values are ignored).
+fn folder(variable: &dyn Fn(&str) -> Option<String>, root: bool) -> PathBuf {
+    let absolute = |text: &str| Some(PathBuf::from(text)).filter(|path| path.is_absolute());
+    let variable = |name| variable(name).as_deref().and_then(absolute);
+    let listed = |text: PathBuf| text.to_str().and_then(|text| text.split(':').next()).and_then(absolute);
+    if let Some(folder) = variable("STATE_DIRECTORY").and_then(listed) {
+        folder
+    } else if root {
+        PathBuf::from("/var/lib/heartbeat")
+    } else if let Some(state) = variable("XDG_STATE_HOME") {
+        state.join("heartbeat")
+    } else {
+        variable("HOME").unwrap_or_else(|| PathBuf::from("/")).join(".local/state/heartbeat")
+    }
+}
+
+/// The path of the file itself: absolute and through all symbolic links, so that a save replaces the file and not the
+/// link to it, and two names of one store have one lock. The file need not be there, its folder must.
+///
+/// # Errors
+/// [`StoreFault::Missing`] if the folder is missing or the path is that of something that is no file.
+pub(super) fn real_path(path: &Path) -> Result<PathBuf, StoreError> {
+    let unusable = |what: &str| {
+        StoreError::new(StoreFault::Missing, format!("cannot keep the state in `{}`: {what}", path.display()))
+    };
+    let mut target = path.to_path_buf();
+    for _ in 0..MAX_LINKS {
+        let (Some(folder), Some(name)) = (target.parent(), target.file_name()) else {
+            return Err(unusable("it is not the name of a file"));
+        };
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        let folder = fs::canonicalize(folder).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                unusable(&format!("the folder `{0}` is missing; create it: mkdir -p '{0}'", folder.display()))
+            }
+            _ => unusable(&format!("the folder `{}`: {error}", folder.display())),
+        })?;
+        let found = folder.join(name);
+        match fs::symlink_metadata(&found) {
+            Ok(meta) if meta.is_symlink() => {
+                let link = fs::read_link(&found).map_err(|error| unusable(&error.to_string()))?;
+                target = folder.join(link);
+            }
+            Ok(meta) if meta.is_dir() => return Err(unusable("it is a folder; name a file in it")),
+            Ok(meta) if !meta.is_file() => return Err(unusable("it is not a regular file")),
+            Ok(_) => return Ok(found),
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                return Err(unusable(&format!("`{}` is not a folder", folder.display())));
+            }
+            Err(_) => return Ok(found),
+        }
+    }
+    Err(unusable("too many symbolic links"))
+}
