@@ -96,8 +96,14 @@ fn incident() -> impl Strategy<Value = Incident> {
     let told = vec((id(), any::<(u32, bool)>()), 0..3).prop_map(|told| {
         told.into_iter().map(|(id, (pending, delivered))| (id, Told { pending, delivered })).collect::<BTreeMap<_, _>>()
     });
-    (any::<(u64, u32)>(), wall(), option::of(wall()), told).prop_map(
-        |((epoch, reminders), opened, last_message, told)| Incident { epoch, opened, last_message, reminders, told },
+    (any::<(u64, u32)>(), wall(), option::of(wall()), told, state(), option::of(text())).prop_map(
+        |((epoch, reminders), opened, last_message, told, from, withheld)| Incident {
+            last_message,
+            reminders,
+            told,
+            withheld,
+            ..Incident::opened(epoch, opened, from)
+        },
     )
 }
 

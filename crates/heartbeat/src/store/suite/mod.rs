@@ -139,8 +139,7 @@ fn delivery(number: u64, status: Status) -> Delivery {
 /// The `number`-th transition of the check `web`, with all that goes with it in one batch.
 pub(super) fn transition(number: u64) -> Batch {
     let (from, to) = if number.is_multiple_of(2) { (State::Down, State::Up) } else { (State::Up, State::Down) };
-    let incident =
-        Incident { epoch: number, opened: at(0), last_message: None, reminders: 0, told: Default::default() };
+    let incident = Incident::opened(number, at(0), from);
     Batch {
         checks: vec![(Id::from("web"), Some(check(to, number)))],
         incidents: vec![(Id::from("web"), (to == State::Down).then_some(incident))],
