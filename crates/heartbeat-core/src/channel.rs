@@ -509,8 +509,7 @@ impl Channel {
     /// A dead letter, with a notice for the other channels; a notice's own end is no news.
     fn bury(&mut self, parcel: Parcel, answer: &str, now: Now, turn: &mut Turn) {
         let carrier = &parcel.carrier.delivery;
-        let text = format!("alert {}: {} could not be delivered: {answer}", self.id, carrier.intent.key);
-        turn.notes.push(Note::Warned(text.clone()));
+        let text = format!("{} could not be delivered: {answer}", carrier.intent.key);
         if parcel.messages().any(|message| !message.is(Event::Notice) && !message.is(Event::Test)) {
             let texts: Vec<_> = parcel.messages().map(|message| &*message.delivery.intent.message).collect();
             let said = texts.iter().take(TEXTS_IN_NOTICE).copied().collect::<Vec<_>>().join("; ");
@@ -518,10 +517,11 @@ impl Channel {
                 0 => String::new(),
                 more => format!("; and {more} more"),
             };
-            let text = format!("{text}. It said: {said}{more}");
+            let text = format!("alert {}: {text}. It said: {said}{more}", self.id);
             let key = format!("dead.{}", carrier.intent.key);
             turn.notices.push(Notice { key, sequence: carrier.sequence, text });
         }
+        turn.notes.push(Note::Warned(text));
         let ended: BTreeSet<_> =
             parcel.messages().filter(|message| message.is(Event::Up)).filter_map(Message::incident).collect();
         let unheard: Vec<_> = parcel

@@ -13,6 +13,7 @@
 
 use alloc::boxed::Box;
 use alloc::format;
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::mem;
@@ -442,13 +443,12 @@ impl Lane {
         if mark == Mark::Volatile {
             wish = Wish::again(wish.delivery, now.mono + MARK_PAUSE);
             let text = format!(
-                "action {}: {} waits: it must not be run twice, and the store cannot record that it starts",
-                self.id,
+                "{} waits: it must not be run twice, and the store cannot record that it starts",
                 direction(&wish.delivery).as_str()
             );
             if !mem::replace(&mut self.warned_of_marks, true) {
                 let key = format!("unmarked.{}.{}", wish.delivery.intent.key, now.wall.unix_millis());
-                turn.notices.push(Notice { key, sequence: wish.delivery.sequence, text: text.clone() });
+                turn.notices.push(Notice { key, sequence: wish.delivery.sequence, text: self.named(&text) });
             }
             turn.notes.push(Note::Warned(text));
         }
@@ -512,10 +512,14 @@ impl Lane {
     }
 
     fn notify(&self, class: &str, delivery: &Delivery, what: &str, turn: &mut Turn) {
-        let text = format!("action {}: {} {what}", self.id, direction(delivery).as_str());
-        turn.notes.push(Note::Warned(text.clone()));
+        let text = format!("{} {what}", direction(delivery).as_str());
         let key = format!("{class}.{}", delivery.intent.key);
-        turn.notices.push(Notice { key, sequence: delivery.sequence, text });
+        turn.notices.push(Notice { key, sequence: delivery.sequence, text: self.named(&text) });
+        turn.notes.push(Note::Warned(text));
+    }
+
+    fn named(&self, text: &str) -> String {
+        format!("action {}: {text}", self.id)
     }
 
     /// The command was started and its end is not known: what that means depends on the guarantee.
@@ -543,7 +547,7 @@ impl Lane {
     fn lift(&mut self, why: &str, turn: &mut Turn) {
         if self.record.suspended.take().is_some() {
             self.suspended_until = None;
-            turn.notes.push(Note::Told(format!("the action is no longer suspended: {why}")));
+            turn.notes.push(Note::Told(format!("no longer suspended: {why}")));
         }
     }
 
