@@ -175,16 +175,9 @@ enum Next {
 }
 
 impl Channel {
-    /// Takes up where the record and the unsettled deliveries of this alert left off.
-    pub fn new(
-        id: Id,
-        policy: ChannelPolicy,
-        record: ChannelRecord,
-        mut unsettled: Vec<Delivery>,
-        seed: u64,
-        now: Now,
-    ) -> (Self, Turn) {
-        let mut channel = Self {
+    /// Takes up where the record left off. What the store owes follows with [`Channel::restore`].
+    pub fn new(id: Id, policy: ChannelPolicy, record: ChannelRecord, seed: u64, now: Now) -> Self {
+        Self {
             id,
             policy,
             accepted: Window::recall(&record.accepted, now),
@@ -201,15 +194,19 @@ impl Channel {
             once: false,
             stopped: false,
             retired: false,
-        };
+        }
+    }
+
+    /// Takes up the unsettled deliveries of this alert that the store holds.
+    pub fn restore(&mut self, now: Now, mut unsettled: Vec<Delivery>) -> Turn {
         let mut turn = Turn::default();
         unsettled.sort_by_key(|delivery| delivery.sequence);
         for delivery in unsettled {
             let wait = delivery.not_before.since(now.wall).min(LONGEST_AFTER);
-            channel.wish(delivery, now.mono + wait, now, &mut turn);
+            self.wish(delivery, now.mono + wait, now, &mut turn);
         }
-        channel.send_what_is_due(now, &mut turn);
-        (channel, turn)
+        self.send_what_is_due(now, &mut turn);
+        turn
     }
 
     /// Decides what follows from an input.
@@ -455,7 +452,12 @@ impl Channel {
                         self.unheard.remove(&subject);
                     }
                 }
-                self.settle(parcel, Status::Done(now.wall), Status::Superseded(now.wall), &answer, turn);
+                // Held back, they were told all the same: an up message may follow. Told too late, they were replaced.
+                let folded = match parcel.saying {
+                    Saying::WasDown { .. } => Status::Superseded(now.wall),
+                    _ => Status::Done(now.wall),
+                };
+                self.settle(parcel, Status::Done(now.wall), folded, &answer, turn);
             }
             Answer::ForGood(answer) => {
                 self.failures = 0;
@@ -519,7 +521,7 @@ impl Channel {
             };
             let text = format!("alert {}: {text}. It said: {said}{more}", self.id);
             let key = format!("dead.{}", carrier.intent.key);
-            turn.notices.push(Notice { key, sequence: carrier.sequence, text });
+            turn.notices.push(Notice { key, at: carrier.intent.at, sequence: carrier.sequence, text });
         }
         turn.notes.push(Note::Warned(text));
         let ended: BTreeSet<_> =

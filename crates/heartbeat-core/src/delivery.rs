@@ -6,9 +6,10 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Wall;
-use crate::intent::Intent;
+use crate::intent::{Destination, Event, Facts, Intent};
+use crate::key::key;
 use crate::ledger::Batch;
+use crate::{Id, Wall};
 
 /// An intent on its way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,10 +79,29 @@ pub struct Running {
 pub struct Notice {
     /// Tells it from every other notice, and is the same when it is decided on again after a crash.
     pub key: String,
+    /// When the delivery was decided on.
+    pub at: Wall,
     /// The delivery's place in the order: its notice takes the same.
     pub sequence: u64,
     /// One line.
     pub text: String,
+}
+
+impl Notice {
+    /// What is owed to an alert because of this. `message` is the text for people.
+    pub fn delivery(&self, to: &Id, message: Arc<str>, now: Wall) -> Delivery {
+        let intent = Intent {
+            key: key(Event::Notice, &self.key, self.sequence, self.at, to),
+            at: now,
+            event: Event::Notice,
+            to: Destination::Alert(to.clone()),
+            subject: None,
+            incident: None,
+            facts: Facts { reason: Arc::from(self.text.as_str()), ..Facts::default() },
+            message,
+        };
+        Delivery::new(intent, self.sequence)
+    }
 }
 
 /// A line for the log.

@@ -204,46 +204,42 @@ impl Wish {
 }
 
 impl Lane {
-    /// Takes up where the record and the unsettled deliveries of this action left off.
-    pub fn new(
-        id: Id,
-        policy: ActionPolicy,
-        commands: Commands,
-        record: LaneRecord,
-        mut unsettled: Vec<Delivery>,
-        seed: u64,
-        now: Now,
-    ) -> (Self, Turn) {
-        let suspended_until =
-            policy.limit.and_then(|limit| record.suspended.map(|since| Age::of(since, now).reaches(limit.window)));
-        let mut lane = Self {
+    /// Takes up where the record left off. What the store owes follows with [`Lane::restore`].
+    pub fn new(id: Id, policy: ActionPolicy, commands: Commands, mut record: LaneRecord, seed: u64, now: Now) -> Self {
+        let stored = record.clone();
+        let since = policy.limit.and_then(|limit| Some(Age::of(record.suspended?, now).reaches(limit.window)));
+        if since.is_none() {
+            record.suspended = None;
+        }
+        Self {
+            id,
+            policy,
+            commands,
             starts: Window::recall(&record.starts, now),
-            stored: record.clone(),
-            suspended_until,
+            record,
+            stored,
             dice: Dice::new(seed),
             step: Step::Idle,
             latest: None,
             promotions: Promotions::Run,
+            suspended_until: since,
             signalled: None,
             stopped: None,
             retired: false,
             once: false,
             warned_of_marks: false,
-            id,
-            policy,
-            commands,
-            record,
-        };
-        let mut turn = Turn::default();
-        if suspended_until.is_none() {
-            lane.record.suspended = None;
         }
+    }
+
+    /// Takes up the unsettled deliveries of this action that the store holds.
+    pub fn restore(&mut self, now: Now, mut unsettled: Vec<Delivery>) -> Turn {
+        let mut turn = Turn::default();
         unsettled.sort_by_key(|delivery| delivery.sequence);
         for delivery in unsettled {
-            lane.restore(delivery, now, &mut turn);
+            self.recall(delivery, now, &mut turn);
         }
-        lane.finish(now, &mut turn);
-        (lane, turn)
+        self.finish(now, &mut turn);
+        turn
     }
 
     /// Decides what follows from an input.
@@ -326,8 +322,7 @@ impl Lane {
         (free && !held && !spent).then_some(wish.not_before)
     }
 
-    /// Takes up a delivery that the store holds.
-    fn restore(&mut self, delivery: Delivery, now: Now, turn: &mut Turn) {
+    fn recall(&mut self, delivery: Delivery, now: Now, turn: &mut Turn) {
         match delivery.status {
             Status::Started(running) if running.pid != 0 && matches!(self.step, Step::Idle) => {
                 let left = self.policy.timeout.saturating_sub(now.wall.since(running.at));
@@ -448,7 +443,7 @@ impl Lane {
             );
             if !mem::replace(&mut self.warned_of_marks, true) {
                 let key = format!("unmarked.{}.{}", wish.delivery.intent.key, now.wall.unix_millis());
-                turn.notices.push(Notice { key, sequence: wish.delivery.sequence, text: self.named(&text) });
+                turn.notices.push(self.notice(key, &wish.delivery, &text));
             }
             turn.notes.push(Note::Warned(text));
         }
@@ -514,12 +509,13 @@ impl Lane {
     fn notify(&self, class: &str, delivery: &Delivery, what: &str, turn: &mut Turn) {
         let text = format!("{} {what}", direction(delivery).as_str());
         let key = format!("{class}.{}", delivery.intent.key);
-        turn.notices.push(Notice { key, sequence: delivery.sequence, text: self.named(&text) });
+        turn.notices.push(self.notice(key, delivery, &text));
         turn.notes.push(Note::Warned(text));
     }
 
-    fn named(&self, text: &str) -> String {
-        format!("action {}: {text}", self.id)
+    fn notice(&self, key: String, about: &Delivery, text: &str) -> Notice {
+        let text = format!("action {}: {text}", self.id);
+        Notice { key, at: about.intent.at, sequence: about.sequence, text }
     }
 
     /// The command was started and its end is not known: what that means depends on the guarantee.

@@ -33,7 +33,7 @@ impl Style {
     }
 
     /// A point in time, or `never`.
-    pub(super) fn time(&self, at: Option<Wall>) -> String {
+    pub fn time(&self, at: Option<Wall>) -> String {
         let Some(at) = at.and_then(timestamp) else { return "never".to_owned() };
         let form = match self.times {
             Times::Full => "%Y-%m-%d %H:%M:%S %:z",
