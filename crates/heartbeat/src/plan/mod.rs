@@ -19,14 +19,14 @@ pub mod shape;
 mod source;
 mod storage;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use heartbeat_core::Id;
 pub use heartbeat_core::policy::Limits;
-use heartbeat_core::policy::{ActionPolicy, ChannelPolicy, DownWhen, Policy};
+use heartbeat_core::policy::{ChannelPolicy, DownWhen, Policy};
 
+pub use crate::action::Action;
 pub use crate::config::values::{CommandLine, Surroundings};
 use crate::message::About;
 pub use crate::message::Texts;
@@ -121,25 +121,6 @@ pub struct Group {
     pub checks: Vec<Id>,
     /// When it is down.
     pub down_when: DownWhen,
-}
-
-/// An action: a pair of commands. At least one is there.
-#[derive(Debug)]
-pub struct Action {
-    /// Its id.
-    pub id: Id,
-    /// For good times.
-    pub promote: Option<CommandLine>,
-    /// For bad times.
-    pub demote: Option<CommandLine>,
-    /// How it decides and delivers.
-    pub policy: ActionPolicy,
-    /// Variables for its commands.
-    pub env: BTreeMap<String, String>,
-    /// The user that its commands run as.
-    pub user: Option<String>,
-    /// Whether its commands see the launcher's environment and folder, as those of a forerunner's file do.
-    pub surroundings: Surroundings,
 }
 
 /// An alert.

@@ -1,5 +1,7 @@
 //! Command lines, and where they run.
 
+use std::ffi::OsString;
+
 use crate::config::node::Body;
 use crate::config::{Context, FieldDoc, Fields, Node, Problem, Shape, Value};
 
@@ -10,6 +12,16 @@ pub enum CommandLine {
     Words(Vec<String>),
     /// A line for `/bin/sh -c`.
     Shell(String),
+}
+
+impl CommandLine {
+    /// The words to execute: a line for a shell becomes those of that shell. At least the program.
+    pub fn argv(&self) -> Vec<OsString> {
+        match self {
+            Self::Words(words) => words.iter().map(OsString::from).collect(),
+            Self::Shell(line) => ["/bin/sh", "-c", line].map(OsString::from).to_vec(),
+        }
+    }
 }
 
 const NOUN: &str = "a command: a list of words, a line without shell syntax, or `{ shell: … }`";

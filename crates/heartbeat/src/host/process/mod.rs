@@ -25,6 +25,8 @@ mod warden;
 mod watch;
 
 use std::ffi::OsString;
+use std::fmt;
+use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
@@ -32,6 +34,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use heartbeat_core::Mono;
+use nix::sys::signal::Signal::{self, SIGALRM, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use tokio::signal::unix::SignalKind;
 
 use crate::host::user::User;
 use crate::host::{clock, env};
@@ -42,7 +46,6 @@ use watch::Watch;
 pub use group::Killer;
 pub use pipes::{TAIL, Tail};
 pub use spawn_error::{SpawnClass, SpawnError};
-pub use surroundings::shell;
 pub use warden::settle;
 
 /// Between TERM and KILL when a deadline has passed.
@@ -86,6 +89,19 @@ pub enum Exit {
     TimedOut,
 }
 
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exit {code}"),
+            Self::Signal(number) => match Signal::try_from(*number) {
+                Ok(signal) => write!(f, "ended by {signal}"),
+                Err(_) => write!(f, "ended by signal {number}"),
+            },
+            Self::TimedOut => f.write_str("timed out"),
+        }
+    }
+}
+
 /// What is known of a program that has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finished {
@@ -97,6 +113,18 @@ pub struct Finished {
     pub stderr: Tail,
     /// From its start to its end.
     pub took: Duration,
+}
+
+impl Finished {
+    /// How it ended, with the last thing that it said if that was not success: `exit 0`, `exit 1: no such unit`.
+    pub fn line(&self) -> String {
+        let said = match (self.exit, self.stderr.last_line()) {
+            (Exit::Code(0), _) => String::new(),
+            (_, line) if line.is_empty() => self.stdout.last_line(),
+            (_, line) => line,
+        };
+        if said.is_empty() { self.exit.to_string() } else { format!("{}: {said}", self.exit) }
+    }
 }
 
 /// A running program. Dropping it ends its group in the background.
@@ -112,22 +140,28 @@ pub struct Child {
 /// action for every signal that our own launcher left ignored (as nohup and shells do). Notes the folder that we were
 /// launched in.
 ///
-/// Call it once, before the first program is started, inside the runtime.
+/// Call it first, before the runtime is there.
 pub fn prepare() {
     env::launch_folder();
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
-    // A signal that we catch is back at its default action after exec. std itself takes care of SIGPIPE; the signals of
-    // terminals are better left as they are for our own writing.
-    use nix::sys::signal::Signal::{SIGALRM, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
     let ignored = stat::ignored_signals();
-    for signal in [SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGTERM, SIGCHLD] {
-        if ignored & (1 << (signal as u32 - 1)) != 0 {
-            let kind = tokio::signal::unix::SignalKind::from_raw(signal as i32);
-            if let Err(error) = tokio::signal::unix::signal(kind) {
-                tracing::warn!("programs will be started with {signal} ignored: {error}");
-            }
-        }
+    // std itself takes care of SIGPIPE; those of terminals are better left as they are for our own writing.
+    let wanted = [SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGTERM, SIGCHLD];
+    let wanted: Vec<Signal> = wanted.into_iter().filter(|signal| ignored & (1 << (*signal as u32 - 1)) != 0).collect();
+    if let Err(error) = catch(&wanted) {
+        tracing::warn!("programs will be started with signals ignored: {error}");
     }
+}
+
+/// Catches signals and does nothing about them. One that is caught is back at its default action after exec, one that is
+/// ignored is not. tokio goes on catching it when this runtime is gone.
+fn catch(signals: &[Signal]) -> io::Result<()> {
+    if signals.is_empty() {
+        return Ok(());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let _context = runtime.enter();
+    signals.iter().try_for_each(|signal| tokio::signal::unix::signal(SignalKind::from_raw(*signal as i32)).map(drop))
 }
 
 /// Starts a program.

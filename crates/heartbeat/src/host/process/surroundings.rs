@@ -71,11 +71,6 @@ impl Command {
     }
 }
 
-/// The words of a shell that runs a line.
-pub fn shell(line: &str) -> Vec<OsString> {
-    ["/bin/sh", "-c", line].map(OsString::from).to_vec()
-}
-
 fn is_dropped(name: &OsStr) -> bool {
     DROPPED.iter().any(|dropped| match dropped.strip_suffix('=') {
         Some(whole) => name == whole,
@@ -99,7 +94,7 @@ mod tests {
 
     #[test]
     fn clean_surroundings_are_few() {
-        let mut command = Command::clean(shell("true"), None);
+        let mut command = Command::clean(vec!["true".into()], None);
         command.set("USER", "somebody");
         let mut names: Vec<&str> = command.env.iter().filter_map(|(name, _)| name.to_str()).collect();
         names.retain(|name| !KEPT.contains(name));
@@ -113,8 +108,8 @@ mod tests {
     fn another_user_has_a_home_of_its_own() {
         let nobody = user::user("nobody").unwrap();
         for command in [
-            Command::clean(shell("true"), Some(nobody.clone())),
-            Command::launched(shell("true"), Some(nobody.clone())),
+            Command::clean(vec!["true".into()], Some(nobody.clone())),
+            Command::launched(vec!["true".into()], Some(nobody.clone())),
         ] {
             assert!(command.env.contains(&("HOME".into(), nobody.home.clone().into())));
             assert!(command.env.contains(&("USER".into(), "nobody".into())));

@@ -460,14 +460,15 @@ async fn a_command_of_another_user_has_nothing_of_ours() {
 const DEFAULTS: &str = "host::process::tests::prepared_when_started_again";
 
 /// The other side of the next test; by itself it has nothing to do.
-#[tokio::test]
-async fn prepared_when_started_again() {
+#[test]
+fn prepared_when_started_again() {
     if words_after(DEFAULTS).is_empty() {
         return;
     }
     prepare();
-    let done = run(&sh("grep -E 'Sig(Ign|Blk)' /proc/self/status; umask"), LONG, Afterwards::ClearGroup).await;
-    print!("{}", done.stdout.text());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let show = sh("grep -E 'Sig(Ign|Blk)' /proc/self/status; umask");
+    print!("{}", runtime.block_on(run(&show, LONG, Afterwards::ClearGroup)).stdout.text());
 }
 
 #[tokio::test]
@@ -479,6 +480,47 @@ async fn commands_have_default_signals_and_a_plain_umask() {
     let text = done.stdout.text();
     let said: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("Sig")).take(3).collect();
     assert_eq!((standard_signals(said[0]), standard_signals(said[1]), said[2]), (0, 0, "0022"), "{done:?}");
+}
+
+const EXHAUSTED: &str = "host::process::tests::exhausted_when_started_again";
+
+/// The other side of the next test; by itself it has nothing to do.
+#[tokio::test]
+async fn exhausted_when_started_again() {
+    if words_after(EXHAUSTED).is_empty() {
+        return;
+    }
+    let mut open = Vec::new();
+    while let Ok(file) = fs::File::open("/dev/null") {
+        open.push(file);
+    }
+    let error = spawn(&sh("true")).unwrap_err();
+    drop(open);
+    print!("{:?}: {error}", error.class);
+}
+
+#[tokio::test]
+async fn no_descriptors_left_is_our_own_fault() {
+    let mut launcher = sh("ulimit -n 40; exec \"$0\" \"$@\"");
+    launcher.argv.push(std::env::current_exe().unwrap().into());
+    launcher.argv.extend(again(EXHAUSTED).into_iter().skip(1).chain(["go".into()]));
+    let done = run(&launcher, LONG, Afterwards::ClearGroup).await;
+    let text = done.stdout.text();
+    assert!(text.contains("Files: cannot run /bin/sh: Too many open files"), "{done:?}");
+}
+
+#[test]
+fn a_result_is_one_line() {
+    let tail = |text: &str| Tail { bytes: text.into(), total: text.len() as u64 };
+    let line = |exit, stdout, stderr| {
+        Finished { exit, stdout: tail(stdout), stderr: tail(stderr), took: Duration::ZERO }.line()
+    };
+    assert_eq!(line(Exit::Code(0), "fine", "warning"), "exit 0");
+    assert_eq!(line(Exit::Code(1), "out", "one\ntwo\n"), "exit 1: two");
+    assert_eq!(line(Exit::Code(2), "out\n", "\n"), "exit 2: out");
+    assert_eq!(line(Exit::Signal(9), "", ""), "ended by SIGKILL");
+    assert_eq!(line(Exit::Signal(64), "", ""), "ended by signal 64");
+    assert_eq!(line(Exit::TimedOut, "", "waiting"), "timed out: waiting");
 }
 
 /// std leaves the fast path without a word; this notices it.
