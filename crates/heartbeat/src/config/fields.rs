@@ -3,8 +3,6 @@
 //! A reader asks for every key that it knows, always all of them and in one order; only then it looks at what it got. So
 //! the same function decodes a file, and, run over an empty map by [`Fields::describe`], tells which keys there are.
 
-use std::collections::BTreeSet;
-
 use super::context::Context;
 use super::node::{Body, Key, Node, Span};
 use super::problem::{Problem, Problems};
@@ -16,8 +14,8 @@ pub struct Fields<'m, 'c, 'v> {
     context: &'m mut Context<'v>,
     what: String,
     map: &'m Node,
-    known: BTreeSet<&'static str>,
-    later: BTreeSet<&'static str>,
+    known: Vec<&'static str>,
+    later: Vec<&'static str>,
     shown: Vec<(Key, Node)>,
     docs: Option<&'c mut Vec<FieldDoc>>,
 }
@@ -40,15 +38,8 @@ impl<'m, 'c, 'v> Fields<'m, 'c, 'v> {
             context.problems.push(problem);
             return (None, map.clone());
         }
-        let mut fields = Fields {
-            context,
-            what,
-            map,
-            known: BTreeSet::new(),
-            later: BTreeSet::new(),
-            shown: Vec::new(),
-            docs: None,
-        };
+        let mut fields =
+            Fields { context, what, map, known: Vec::new(), later: Vec::new(), shown: Vec::new(), docs: None };
         let value = read(&mut fields);
         fields.refuse_unknown_keys();
         let shown = Node { span: map.span, body: Body::Map(fields.shown) };
@@ -64,8 +55,8 @@ impl<'m, 'c, 'v> Fields<'m, 'c, 'v> {
             context: &mut context,
             what: String::new(),
             map: &empty,
-            known: BTreeSet::new(),
-            later: BTreeSet::new(),
+            known: Vec::new(),
+            later: Vec::new(),
             shown: Vec::new(),
             docs: Some(&mut docs),
         };
@@ -101,7 +92,7 @@ impl<'m, 'c, 'v> Fields<'m, 'c, 'v> {
 
     /// A key whose value is read elsewhere: what was written under it. Its shape is only for the documentation.
     pub fn raw(&mut self, key: &'static str, doc: &'static str, shape: impl FnOnce() -> Shape) -> Option<&'m Node> {
-        self.known.insert(key);
+        self.known.push(key);
         if let Some(docs) = self.docs.as_deref_mut() {
             docs.push(FieldDoc { key, doc, shape: shape(), required: false, default: None });
         }
@@ -115,7 +106,7 @@ impl<'m, 'c, 'v> Fields<'m, 'c, 'v> {
 
     /// A key that is known, but not here.
     pub fn elsewhere(&mut self, key: &'static str, why: &str) {
-        self.later.insert(key);
+        self.later.push(key);
         if let Some((name, _)) = self.map.entry(key) {
             let problem = Problem::error(name.span, format!("`{key}` {why}"));
             self.context.problems.push(problem);
@@ -129,7 +120,7 @@ impl<'m, 'c, 'v> Fields<'m, 'c, 'v> {
         doc: &'static str,
         read: impl FnOnce(&mut Fields<'_, '_, 'v>) -> Option<T>,
     ) -> Option<T> {
-        self.known.insert(key);
+        self.known.push(key);
         if let Some(docs) = self.docs.as_deref_mut() {
             let mut inner = Vec::new();
             let empty = Node::null(Span::default());
@@ -137,8 +128,8 @@ impl<'m, 'c, 'v> Fields<'m, 'c, 'v> {
                 context: self.context,
                 what: String::new(),
                 map: &empty,
-                known: BTreeSet::new(),
-                later: BTreeSet::new(),
+                known: Vec::new(),
+                later: Vec::new(),
                 shown: Vec::new(),
                 docs: Some(&mut inner),
             });
@@ -199,7 +190,7 @@ impl<'m, 'c, 'v> Fields<'m, 'c, 'v> {
     }
 
     fn note(&mut self, key: &'static str, doc: impl FnOnce() -> FieldDoc) {
-        self.known.insert(key);
+        self.known.push(key);
         if let Some(docs) = self.docs.as_deref_mut() {
             docs.push(doc());
         }
@@ -213,7 +204,7 @@ impl<'m, 'c, 'v> Fields<'m, 'c, 'v> {
 
     fn refuse_unknown_keys(&mut self) {
         let Body::Map(entries) = &self.map.body else { return };
-        let is_known = |name: &str| self.known.contains(name) || self.later.contains(name);
+        let is_known = |name: &str| self.known.contains(&name) || self.later.contains(&name);
         for (key, _) in entries.iter().filter(|(key, _)| !is_known(&key.name)) {
             let mut problem = Problem::error(key.span, format!("unknown key `{}` in {}", key.name, self.what));
             problem.help = super::problem::did_you_mean(&key.name, self.known.iter().copied());

@@ -152,6 +152,9 @@ impl<'p> Decoder<'p> {
         });
         let checks = references::checks(checks, &named, context);
         let groups = references::groups(groups, &named, context);
+        if document.format == Format::Native && !context.problems.has_errors() {
+            references::idle_actions(&checks, &named, context);
+        }
         references::cycles(&checks, &groups, &named, context);
         if let Body::Map(entries) = &mut shown.body {
             entries.splice(0..0, shown_parts);

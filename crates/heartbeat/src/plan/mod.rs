@@ -206,6 +206,8 @@ pub struct Process {
 }
 
 #[cfg(test)]
+mod bad;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod toy;

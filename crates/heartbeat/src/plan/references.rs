@@ -1,6 +1,6 @@
 //! From names to ids that exist, without cycles.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use heartbeat_core::Id;
@@ -43,6 +43,17 @@ pub(super) fn groups(drafts: Vec<group::Draft>, named: &Named, context: &mut Con
 fn known(noun: &str, names: Names, among: &[&Entries], context: &mut Context<'_>) -> Vec<Id> {
     let is_known = |(name, at): &(Id, Span)| !refuse_unknown(noun, name, *at, among, context);
     names.0.into_iter().filter(is_known).map(|(name, _)| name).collect()
+}
+
+/// Warns of actions that no check names: they never run.
+pub(super) fn idle_actions(checks: &[Arc<Check>], named: &Named, context: &mut Context<'_>) {
+    let used: HashSet<&Id> = checks.iter().flat_map(|check| &check.actions).collect();
+    for action in named.actions.ids().iter().filter(|action| !used.contains(action)) {
+        let at = named.actions.place(action).unwrap_or_default();
+        let problem = Problem::warning(at, format!("action `{action}` never runs: no check names it"))
+            .help(format!("add `actions: [{action}]` to the checks that it depends on"));
+        context.problems.push(problem);
+    }
 }
 
 /// Reports names that a check and a group share, for both stand in `depends_on` and in the store.
