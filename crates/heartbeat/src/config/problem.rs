@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+
+use regex::Regex;
 
 use super::node::Span;
 
@@ -136,6 +138,7 @@ impl Problems {
         for problem in sorted.iter().take(SHOWN) {
             self.render_one(problem, &mut out);
         }
+        let mut out = if sorted.is_empty() { out } else { without_secrets(&out) };
         if sorted.len() > SHOWN {
             let _ = writeln!(out, "and {} more", sorted.len() - SHOWN);
         }
@@ -171,6 +174,21 @@ impl Problems {
             let _ = writeln!(out, "   | {}", excerpt(line, span.column as usize));
         }
     }
+}
+
+/// Hides what looks like a secret: the password of a URL, and the value of a key that is called like one.
+///
+/// A mistake may stand on the line of a secret, or keep us from finding out what is one. So names decide here.
+fn without_secrets(text: &str) -> String {
+    static IN_URL: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"(://[^/\s:@]*:)[^/\s@]+@").expect("a regular expression"));
+    static UNDER_KEY: LazyLock<Regex> = LazyLock::new(|| {
+        let keys = r#"(?i)((?:password|passwd|secret|token|authorization|cookie|api[_-]?key)["']?\s*[:=]\s*)"#;
+        let values = r#"("[^"\n]*"|'[^'\n]*'|[^\s"'\[{,}`][^,}\n]*)"#;
+        Regex::new(&format!("{keys}{values}")).expect("a regular expression")
+    });
+    let text = IN_URL.replace_all(text, "${1}(redacted)@");
+    UNDER_KEY.replace_all(&text, "${1}(redacted)").into_owned()
 }
 
 /// A line that is fit for a terminal: no control characters, and of a long one the part around `column`.

@@ -18,19 +18,18 @@ use super::problem::{Problem, Problems};
 pub fn read(source: u16, text: &str, problems: &mut Problems) -> Option<Node> {
     let (root, errors) = DeTable::parse_recoverable(text);
     let reader = Reader { text, positions: Positions::new(source, text) };
-    for error in &errors {
-        let at = error.span().unwrap_or(0..0);
-        problems.push(match error.message().starts_with("duplicate key") {
-            true => reader.duplicate(root.get_ref(), at),
-            false => {
-                let mut problem =
-                    Problem::error(reader.positions.span(at.start), format!("this is not TOML: {}", error.message()));
-                if error.message().starts_with("recursion limit") {
-                    problem.message = format!("nested more than {MAX_DEPTH} levels deep");
-                }
-                problem
-            }
-        });
+    // One slip of the pen confuses the parser several times: of those only the first is worth reading.
+    let (duplicates, slips): (Vec<_>, Vec<_>) =
+        errors.iter().partition(|error| error.message().starts_with("duplicate key"));
+    for error in slips.into_iter().take(1) {
+        let message = match error.message().contains("recurs") {
+            true => format!("nested more than {MAX_DEPTH} levels deep"),
+            false => format!("this is not TOML: {}", error.message()),
+        };
+        problems.push(Problem::error(reader.positions.span(error.span().unwrap_or_default().start), message));
+    }
+    for error in duplicates {
+        problems.push(reader.duplicate(root.get_ref(), error.span().unwrap_or_default()));
     }
     if !errors.is_empty() {
         return None;
@@ -100,8 +99,12 @@ impl Reader<'_> {
         let name = self.text.get(second.clone()).unwrap_or_default().trim_matches(['"', '\'']);
         let problem =
             Problem::error(self.positions.span(second.start), format!("the key `{name}` stands here a second time"));
-        match self.header(second.start).and_then(|path| find(root, &path)).or_else(|| nearest(root, name, second.start))
-        {
+        let first = match self.header(second.start) {
+            // In the tree the second table of a name has taken the first one's place.
+            Some(path) => self.first_header(&path, name),
+            None => nearest(root, name, second.start),
+        };
+        match first {
             Some(first) if first < second.start => problem.also(self.positions.span(first), "first here"),
             _ => problem,
         }
@@ -110,26 +113,33 @@ impl Reader<'_> {
     /// The path that the line at `offset` names, if it is the header of a table.
     fn header(&self, offset: usize) -> Option<Vec<String>> {
         let start = self.text[..offset].rfind('\n').map_or(0, |newline| newline + 1);
-        let line = self.text[start..].lines().next()?.trim_start();
-        let parsed = line.starts_with('[').then(|| DeTable::parse(line).ok())??;
-        let mut path = Vec::new();
-        let mut table = parsed.get_ref();
-        while let Some((key, value)) = table.iter().next() {
-            path.push(key.get_ref().to_string());
-            table = value.get_ref().as_table()?;
+        header(self.text[start..].lines().next()?)
+    }
+
+    /// Where the first header with that path has its last name.
+    fn first_header(&self, path: &[String], name: &str) -> Option<usize> {
+        let mut start = 0;
+        for line in self.text.split_inclusive('\n') {
+            if header(line).is_some_and(|found| found == path) {
+                return Some(start + line.rfind(name)?);
+            }
+            start += line.len();
         }
-        Some(path)
+        None
     }
 }
 
-/// Where the key at the end of a path of tables stands.
-fn find(root: &DeTable<'_>, path: &[String]) -> Option<usize> {
-    let (last, parents) = path.split_last()?;
-    let mut table = root;
-    for name in parents {
-        table = table.iter().find(|(key, _)| key.get_ref() == name)?.1.get_ref().as_table()?;
+/// The path that a line names, if it is the header of a table.
+fn header(line: &str) -> Option<Vec<String>> {
+    let line = line.trim();
+    let parsed = line.starts_with('[').then(|| DeTable::parse(line).ok())??;
+    let mut path = Vec::new();
+    let mut table = parsed.get_ref();
+    while let Some((key, value)) = table.iter().next() {
+        path.push(key.get_ref().to_string());
+        table = value.get_ref().as_table()?;
     }
-    table.iter().find(|(key, _)| key.get_ref() == last).map(|(key, _)| key.span().start)
+    Some(path)
 }
 
 /// The last key of that name before an offset.

@@ -225,6 +225,9 @@ const LATER: [&str; 19] = [
 
 /// The kind that a merged check is of; `None` has been reported.
 pub(super) fn pick(kinds: Kinds, what: &str, merged: &Node, context: &mut Context<'_>) -> Option<&'static Kind> {
+    if merged.as_map().is_none() {
+        return context.expected(&format!("a URL or a map for {what}"), merged);
+    }
     let mut picked: Option<(&'static Kind, &str)> = None;
     let written = |key: &str| merged.get(key).filter(|node| !node.is_null());
     for kind in kinds.checks {

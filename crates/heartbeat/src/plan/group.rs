@@ -21,7 +21,7 @@ pub(super) struct Draft {
 /// The keys of a group.
 pub(super) fn fields(fields: &mut Fields<'_, '_, '_>, id: &Id) -> Option<Draft> {
     let name = fields.optional::<String>("name", "A name for people; the id if it is left out.");
-    let members: Option<Names> = fields.required("checks", "Its members.");
+    let members: Option<Names> = fields.required("checks", "The checks that are its members.");
     let quorum = fields.or(
         "down_when",
         "When it is down: when `any` member is, when `all` are, or when so many are: `2 of 3`.",

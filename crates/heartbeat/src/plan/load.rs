@@ -137,7 +137,7 @@ impl<'p> Decoder<'p> {
                 .help("add `alerts:`, or `alerts: []` if that is meant");
             context.problems.push(problem);
         }
-        references::shared_names(&named, context);
+        let names_differ = references::shared_names(&named, context);
 
         let mut shown_parts = Vec::new();
         let checks = self.checks(&mut named, &settings, context, &mut shown_parts);
@@ -155,7 +155,9 @@ impl<'p> Decoder<'p> {
         if document.format == Format::Native && !context.problems.has_errors() {
             references::idle_actions(&checks, &named, context);
         }
-        references::cycles(&checks, &groups, &named, context);
+        if names_differ {
+            references::cycles(&checks, &groups, &named, context);
+        }
         if let Body::Map(entries) = &mut shown.body {
             entries.splice(0..0, shown_parts);
         }

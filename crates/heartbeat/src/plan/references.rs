@@ -56,14 +56,17 @@ pub(super) fn idle_actions(checks: &[Arc<Check>], named: &Named, context: &mut C
     }
 }
 
-/// Reports names that a check and a group share, for both stand in `depends_on` and in the store.
-pub(super) fn shared_names(named: &Named, context: &mut Context<'_>) {
+/// Reports names that a check and a group share, for both stand in `depends_on` and in the store. Returns whether all differ.
+pub(super) fn shared_names(named: &Named, context: &mut Context<'_>) -> bool {
+    let mut differ = true;
     for group in named.groups.ids() {
         if let (Some(check), Some(at)) = (named.checks.place(group), named.groups.place(group)) {
             let problem = Problem::error(at, format!("a group and a check are both named `{group}`"));
             context.problems.push(problem.also(check, "the check"));
+            differ = false;
         }
     }
+    differ
 }
 
 /// Reports the first cycle among dependencies that is met from each check; a group depends on its members.

@@ -73,7 +73,7 @@ pub(super) fn included(fields: &mut Fields<'_, '_, '_>, kinds: Kinds, named: &mu
 
 fn collect(fields: &mut Fields<'_, '_, '_>, kinds: Kinds, named: &mut Named) {
     let map_only = |node: &Node, context: &mut Context<'_>| -> Option<String> {
-        context.error(node.span, "needs an `id`: write `- id: NAME`, or a map of names")
+        context.error(node.span, "an item of a list needs an `id`: write `- id: NAME`, or a map of names")
     };
     if let Some(node) =
         fields.raw("checks", "What is probed: a map of names, or a list.", || super::shape::checks(kinds))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::{Context, Node, Shape, Value};
+use crate::config::{Context, Node, Problem, Shape, Value};
 
 impl Value for String {
     fn shape() -> Shape {
@@ -27,7 +27,18 @@ impl Value for bool {
         match context.text("`true` or `false`", node)?.as_str() {
             "true" | "True" | "TRUE" => Some(true),
             "false" | "False" | "FALSE" => Some(false),
-            _ => context.expected("`true` or `false`", node),
+            other => {
+                let found = node.describe();
+                let mut problem = Problem::error(node.span, format!("expected `true` or `false`, found {found}"));
+                let meant = match other.to_ascii_lowercase().as_str() {
+                    "yes" | "on" | "1" => Some("true"),
+                    "no" | "off" | "0" => Some("false"),
+                    _ => None,
+                };
+                problem.help = meant.map(|meant| format!("did you mean `{meant}`?"));
+                context.problems.push(problem);
+                None
+            }
         }
     }
 

@@ -11,6 +11,8 @@ use crate::config::{Context, FieldDoc, Fields, Node, Problem, Shape, Value};
 words!(OnStart { "adopt" => Adopt, "run" => Run });
 words!(Guarantee { "at_least_once" => AtLeastOnce, "at_most_once" => AtMostOnce });
 
+const REMIND: &str = "a duration such as `1h`, or `never`";
+
 impl Value for Remind {
     fn shape() -> Shape {
         Shape::Either(vec![Duration::shape(), Shape::Word(&["never"])])
@@ -20,7 +22,14 @@ impl Value for Remind {
         if node.as_text() == Some("never") {
             return Some(Self::Never);
         }
-        Duration::decode(node, context).map(Self::Every)
+        match node.as_text() {
+            // A number without its unit has a help of its own.
+            Some(text) if !text.starts_with(|c: char| c.is_ascii_digit()) => {
+                let pace = super::duration::parse(&context.text(REMIND, node)?).map(Self::Every);
+                pace.or_else(|| context.expected(REMIND, node))
+            }
+            _ => Duration::decode(node, context).map(Self::Every),
+        }
     }
 
     fn show(&self) -> Node {
