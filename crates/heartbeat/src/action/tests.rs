@@ -10,7 +10,6 @@ use heartbeat_core::intent::{Destination, Event};
 use heartbeat_core::lane::End;
 
 use super::*;
-use crate::host::process::adopted::AdoptedEnd;
 use crate::host::process::{Command, Exit};
 use crate::message::Message;
 
@@ -185,8 +184,9 @@ async fn a_command_of_a_former_life_is_found_again() {
     let running = run.running();
     let adopted = adopt(running).unwrap();
     assert!(adopt(Running { start_ticks: running.start_ticks + 1, ..running }).is_none());
-    let (ended, end) = tokio::join!(adopted.wait(Duration::from_millis(50)), run.end());
-    assert_eq!((ended, end), (AdoptedEnd::TimedOut, End::Failed("ended by SIGTERM".into())));
+    adopted.term();
+    let ((), end) = tokio::join!(adopted.ended(), run.end());
+    assert_eq!(end, End::Failed("ended by SIGTERM".into()));
     assert!(adopt(running).is_none());
 }
 

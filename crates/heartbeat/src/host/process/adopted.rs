@@ -2,7 +2,7 @@
 //!
 //! It is not our child, so its status cannot be known; but its end can, and it can be ended.
 
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
@@ -10,21 +10,14 @@ use nix::unistd::Pid;
 use super::watch::Watch;
 use super::{GRACE, stat, watch};
 
-/// A running process that is not our child.
+/// A running process that is not our child. Dropping it leaves the process as it is.
 #[derive(Debug)]
 pub struct Adopted {
     pid: u32,
     start_ticks: u64,
     watch: Watch,
-}
-
-/// How the wait for an adopted process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AdoptedEnd {
-    /// It ended by itself; with what status, nobody knows.
-    Ended,
-    /// We ended it, for its time was over.
-    TimedOut,
+    /// Somebody wants its group to end.
+    ending: AtomicBool,
 }
 
 impl Adopted {
@@ -35,33 +28,25 @@ impl Adopted {
     pub fn find(pid: u32, start_ticks: u64) -> Option<Self> {
         // Watched before it is looked at: what is watched is then what was seen.
         let watch = Watch::new(pid);
-        is_alive(pid, start_ticks).then_some(Self { pid, start_ticks, watch })
+        is_alive(pid, start_ticks).then_some(Self { pid, start_ticks, watch, ending: AtomicBool::new(false) })
     }
 
-    /// Waits until it has ended, by itself within `timeout` from now, or else by TERM to its group and, after [`GRACE`], by
-    /// KILL; then the rest of its group has ended too. Dropping the future leaves the process as it is.
-    pub async fn wait(&self, timeout: Duration) -> AdoptedEnd {
-        if tokio::time::timeout(timeout, self.ended()).await.is_ok() {
-            return AdoptedEnd::Ended;
+    /// Waits until it has ended, by itself or because of a signal. After one of ours what is left of its group has
+    /// [`GRACE`] and is then killed.
+    pub async fn ended(&self) {
+        self.watch.until(|| !is_alive(self.pid, self.start_ticks)).await;
+        if !self.ending.load(Ordering::SeqCst) {
+            return;
         }
-        let leads = stat::of(self.pid).is_some_and(|stat| stat.group == self.pid);
-        let pid = Pid::from_raw(self.pid as i32);
-        self.term();
         let all_ended = async {
-            self.ended().await;
-            while leads && stat::group_lives(self.pid) {
+            while stat::group_lives(self.pid) {
                 tokio::time::sleep(watch::POLL).await;
             }
         };
         if tokio::time::timeout(GRACE, all_ended).await.is_err() {
-            self.kill();
-            if leads {
-                // Seen alive a moment ago, so the number is still that group's, even without its leader.
-                let _ = killpg(pid, Signal::SIGKILL);
-            }
-            self.ended().await;
+            // A member was seen a moment ago, so the number still is that group's, even without its leader.
+            let _ = killpg(self.id(), Signal::SIGKILL);
         }
-        AdoptedEnd::TimedOut
     }
 
     /// Asks its group to end: TERM.
@@ -74,15 +59,21 @@ impl Adopted {
         self.signal(Signal::SIGKILL);
     }
 
-    async fn ended(&self) {
-        self.watch.until(|| !is_alive(self.pid, self.start_ticks)).await;
+    /// Signals the group while its leader lives.
+    fn signal(&self, signal: Signal) {
+        match stat::of(self.pid).filter(|stat| is_this(stat, self.start_ticks)) {
+            Some(stat) if stat.group == self.pid => {
+                self.ending.store(true, Ordering::SeqCst);
+                let _ = killpg(self.id(), signal);
+            }
+            // It has left the group that we gave it.
+            Some(_) => drop(kill(self.id(), signal)),
+            None => {}
+        }
     }
 
-    /// Signals the group if it leads one, else the process; nobody if it has ended.
-    fn signal(&self, signal: Signal) {
-        let Some(stat) = stat::of(self.pid).filter(|stat| is_this(stat, self.start_ticks)) else { return };
-        let pid = Pid::from_raw(self.pid as i32);
-        let _ = if stat.group == self.pid { killpg(pid, signal) } else { kill(pid, signal) };
+    fn id(&self) -> Pid {
+        Pid::from_raw(self.pid as i32)
     }
 }
 

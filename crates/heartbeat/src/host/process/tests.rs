@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::adopted::{Adopted, AdoptedEnd};
+use super::adopted::Adopted;
 use super::*;
 use nix::sys::signal::Signal;
 
@@ -204,8 +204,7 @@ async fn a_deadline_ends_the_whole_group() {
 async fn who_ignores_term_is_killed() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pid");
-    let stubborn = "trap '' TERM; while :; do sleep 1000; done";
-    let command = sh(&format!("({stubborn}) & echo $! > {}; {stubborn}", file.display()));
+    let command = sh(&format!("trap '' TERM; sleep 1000 & echo $! > {}; sleep 1000", file.display()));
     let child = spawn(&command).unwrap();
     let leader = child.pid();
     let grandchild = number_in(&file).await;
@@ -383,21 +382,36 @@ async fn an_adopted_command_is_waited_for() {
     assert!(Adopted::find(pid, ticks + 1).is_none(), "a later process with this number is not it");
     assert!(Adopted::find(pid, 0).is_none(), "an unknown start time is no proof");
     let adopted = Adopted::find(pid, ticks).unwrap();
-    let waiting = tokio::spawn(async move { adopted.wait(LONG).await });
+    let waiting = tokio::spawn(async move { adopted.ended().await });
     fs::write(&go, "").unwrap();
-    assert_eq!(waiting.await.unwrap(), AdoptedEnd::Ended);
+    waiting.await.unwrap();
     assert!(Adopted::find(pid, ticks).is_none());
 }
 
 #[tokio::test]
-async fn an_adopted_command_has_its_deadline() {
+async fn an_adopted_command_is_ended_with_its_group() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pid");
     let (pid, ticks) = orphan(folder.path(), &format!("sleep 1000 & echo $! > {}; wait", file.display())).await;
     let grandchild = number_in(&file).await;
-    let end = Adopted::find(pid, ticks).unwrap().wait(Duration::from_millis(50)).await;
-    assert_eq!(end, AdoptedEnd::TimedOut);
+    let adopted = Adopted::find(pid, ticks).unwrap();
+    adopted.term();
+    adopted.ended().await;
     assert!(!runs(pid) && !runs(grandchild));
+    // The number may be somebody else's now.
+    adopted.kill();
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pid");
+    // What is ignored when a program starts is ignored by it.
+    let stubborn = format!("trap \"\" TERM; sleep 1000 & trap - TERM; echo $! > {}; wait", file.display());
+    let (pid, ticks) = orphan(folder.path(), &stubborn).await;
+    let grandchild = number_in(&file).await;
+    let adopted = Adopted::find(pid, ticks).unwrap();
+    adopted.term();
+    adopted.ended().await;
+    assert!(!runs(pid));
+    eventually("the grandchild is killed", Duration::from_secs(1), || !runs(grandchild)).await;
 }
 
 /// The words after its own name with which this test binary was started again, if it was.
