@@ -8,6 +8,7 @@
 pub mod bounds;
 pub mod context;
 pub mod fields;
+pub mod forerunners;
 pub mod node;
 pub mod position;
 pub mod problem;

@@ -29,6 +29,11 @@ impl Map {
         self.put(key, at, Node::text(word).at(at));
     }
 
+    /// Adds a word whose key stands at `at` and whose value stands at `value_at`.
+    pub(super) fn word_at(&mut self, key: &str, at: Span, word: impl Into<Arc<str>>, value_at: Span) {
+        self.put(key, at, Node::text(word).at(value_at));
+    }
+
     /// Adds the map, unless it is empty.
     pub(super) fn put_filled(&mut self, key: &str, map: Self) {
         if !map.entries.is_empty() {

@@ -84,8 +84,9 @@ impl Ini {
             };
             if indented && let (Some(section), Some(option)) = (section, option) {
                 if content.starts_with(['#', ';']) {
-                    let problem = Problem::warning(at, "an indented line continues the value above: this is no comment")
-                        .help("begin the comment in the first column");
+                    let problem =
+                        Problem::warning(at, "an indented line continues the value above: this is no comment")
+                            .help("begin the comment in the first column");
                     problems.push(problem);
                 }
                 let raw = &mut section.options[option].raw;
@@ -182,7 +183,9 @@ impl Ini {
                     inner.split_once(')').and_then(|(name, after)| Some((name, after.strip_prefix('s')?)))
                 else {
                     let message = format!("`%(` without `)s` in the value of `{}`", setting.name);
-                    return Err(Problem::error(setting.at, message).help("write `%(name)s`, or `%%` for a percent sign"));
+                    return Err(
+                        Problem::error(setting.at, message).help("write `%(name)s`, or `%%` for a percent sign")
+                    );
                 };
                 out.push_str(&self.reference(section, setting, &name.to_lowercase(), depth)?);
                 rest = after;
@@ -212,7 +215,8 @@ impl Ini {
             Some(inner) => self.complete(section, inner, depth - 1),
             None if name == "__name__" => Ok(section.map(|section| section.name.clone()).unwrap_or_default()),
             None => {
-                let place = section.map_or("[DEFAULT]".to_owned(), |section| format!("[{}] or [DEFAULT]", section.name));
+                let place =
+                    section.map_or("[DEFAULT]".to_owned(), |section| format!("[{}] or [DEFAULT]", section.name));
                 Err(Problem::error(setting.at, format!("`%({name})s` names an option that is not in {place}")))
             }
         }
