@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::Format;
-use crate::config::node::Body;
+use crate::config::forerunners::{cron, ini};
 use crate::config::{Context, Node, Problem, Span, text, toml, yaml};
+use crate::host;
 
 /// A file as a tree, with the format that its content gave away.
 pub(super) struct Document {
@@ -45,7 +46,10 @@ pub(super) fn parse(name: &str, text: String, context: &mut Context<'_>) -> Opti
     let node = match extension {
         "toml" => toml::read(source, &text, &mut context.problems)?,
         "yaml" | "yml" => yaml::read(source, &text, &mut context.problems)?,
-        _ if looks_like_ini(&text) => return translate_ini(source, &text, context),
+        _ if ini::recognise(&text) => {
+            let node = ini::translate(source, &text, host::env::launch_folder(), &mut context.problems);
+            return Some(Document { node, format: Format::Ini });
+        }
         _ => yaml::read(source, &text, &mut context.problems)?,
     };
     if node.is_null() || node.as_map().is_some_and(<[_]>::is_empty) {
@@ -54,50 +58,11 @@ pub(super) fn parse(name: &str, text: String, context: &mut Context<'_>) -> Opti
         context.problems.push(problem);
         return None;
     }
-    if is_cron(&node) {
-        return translate_cron(&node, context);
+    if cron::recognise(&node) {
+        let node = cron::translate(&node, &mut context.problems);
+        return Some(Document { node, format: Format::Cron });
     }
     Some(Document { node, format: Format::Native })
-}
-
-fn translate_ini(source: u16, _text: &str, context: &mut Context<'_>) -> Option<Document> {
-    context.error(Span { source, line: 1, column: 1 }, "the file of the INI daemon cannot be read yet")
-}
-
-fn translate_cron(node: &Node, context: &mut Context<'_>) -> Option<Document> {
-    if let (Some((tests, _)), Some((checks, _))) = (node.entry("tests"), node.entry("checks")) {
-        let message = "`tests` and `checks` stand in one file: the first is the cron utility's, the second is ours";
-        let problem = Problem::error(checks.span, message).also(tests.span, "`tests` is here");
-        context.problems.push(problem);
-        return None;
-    }
-    context.error(node.span, "the file of the cron utility cannot be read yet")
-}
-
-/// Whether this is the cron utility's file: a top-level `tests`, also in a document that is a list.
-fn is_cron(node: &Node) -> bool {
-    match &node.body {
-        Body::List(items) => items.iter().any(|item| item.get("tests").is_some()),
-        _ => node.get("tests").is_some(),
-    }
-}
-
-/// Whether this is the INI daemon's file: a section that only it has, or a section with `type`.
-fn looks_like_ini(text: &str) -> bool {
-    let mut in_section = false;
-    for line in text.lines() {
-        if let Some(section) = line.strip_prefix('[').and_then(|rest| rest.split(']').next()) {
-            if matches!(section, "general" | "promotions" | "demotions") {
-                return true;
-            }
-            in_section = true;
-        }
-        let name = line.split(['=', ':']).next().unwrap_or_default().trim_end();
-        if in_section && name.len() < line.len() && name.eq_ignore_ascii_case("type") {
-            return true;
-        }
-    }
-    false
 }
 
 /// The files that `patterns` match, sorted; each once, and never the including file itself.
