@@ -8,6 +8,7 @@ pub mod exit;
 pub mod host;
 pub mod log;
 pub mod message;
+pub mod net;
 pub mod plan;
 pub mod probe;
 pub mod run;

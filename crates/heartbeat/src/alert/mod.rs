@@ -3,13 +3,26 @@
 //! One file a kind and one line in [`KINDS`]. Whether a refusal is worth another try is part of the answer; when that try
 //! is made is decided elsewhere.
 
+mod answer;
+mod command;
+mod connection;
+mod hook_url;
+mod http;
+mod json_template;
+mod program;
+mod shell;
+mod twilio;
+mod webhook;
+
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+use heartbeat_core::template::Template;
+
 use crate::config::{Fields, Node};
-use crate::message::Message;
+use crate::message::{self, Message};
 
 /// A future of a trait object.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -72,4 +85,11 @@ pub enum Refused {
 }
 
 /// Every kind of alert.
-pub static KINDS: &[Kind] = &[];
+pub static KINDS: &[Kind] = &[twilio::KIND, webhook::KIND, shell::KIND, command::KIND];
+
+/// Reports the names in an alert's text that not every check has.
+fn refuse_unknown_names(fields: &mut Fields<'_, '_, '_>, key: &'static str, text: &Template) {
+    for name in message::unknown_in_alert(text) {
+        fields.error(key, format!("`{key}` of {} names `{name}`, which not every check has", fields.what()));
+    }
+}

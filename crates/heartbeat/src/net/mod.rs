@@ -1,0 +1,3 @@
+//! What everything that opens connections shares: whom this machine trusts.
+
+pub mod roots;
