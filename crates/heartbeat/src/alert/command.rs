@@ -7,7 +7,6 @@ use super::program::{self, Program};
 use super::{Accepted, Boxed, Channel, Kind, Refused, Spec};
 use crate::config::Fields;
 use crate::config::values::{CommandLine, Surroundings};
-use crate::host::process::shell;
 use crate::message::Message;
 
 /// The line of the table.
@@ -25,27 +24,20 @@ command: [/usr/local/bin/page, --team, shop]
 fn decode(fields: &mut Fields<'_, '_, '_>) -> Option<Box<dyn Spec>> {
     let line = fields.required::<CommandLine>("command", "The program and its arguments.");
     let (env, surroundings) = program::keys(fields);
-    let (argv, target) = match line? {
-        CommandLine::Shell(line) => (shell(&line), "/bin/sh".to_owned()),
-        CommandLine::Words(words) => {
-            let target = words.first().cloned().unwrap_or_default();
-            (words.into_iter().map(OsString::from).collect(), target)
-        }
-    };
-    Some(Box::new(Command { argv, target, env, surroundings }))
+    let argv = line?.argv();
+    Some(Box::new(Command { argv, env, surroundings }))
 }
 
 #[derive(Clone, Debug)]
 struct Command {
     argv: Vec<OsString>,
-    target: String,
     env: BTreeMap<String, String>,
     surroundings: Surroundings,
 }
 
 impl Spec for Command {
     fn target(&self) -> String {
-        self.target.clone()
+        self.argv[0].display().to_string()
     }
 
     fn build(&self) -> Result<Box<dyn Channel>, String> {

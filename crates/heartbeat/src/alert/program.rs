@@ -8,7 +8,7 @@ use super::answer::Cleaner;
 use super::{Accepted, Refused};
 use crate::config::Fields;
 use crate::config::values::Surroundings;
-use crate::host::process::{self, Afterwards, Command, Exit, Finished};
+use crate::host::process::{self, Afterwards, Command, Exit};
 use crate::message::Message;
 
 /// The deadline of the attempt stands above, and ends everything when it drops us: this is only "later than that".
@@ -37,19 +37,13 @@ impl Program<'_> {
     /// with a script can be put right.
     pub(super) async fn run(self, message: &Message, extra: Option<(&str, String)>) -> Result<Accepted, Refused> {
         let command = self.command(message, extra);
-        let for_now = |answer: String| Refused::ForNow { answer: Cleaner::default().clean(&answer), after: None };
-        let child = process::spawn(&command).map_err(|error| for_now(error.message))?;
+        let for_now = |answer: &str| Refused::ForNow { answer: Cleaner::default().clean(answer), after: None };
+        let child = process::spawn(&command).map_err(|error| for_now(&error.message))?;
         let finished = child.wait(WITHIN, Afterwards::ClearGroup).await;
-        let said = last_line(&finished);
-        let ended = match finished.exit {
-            Exit::Code(code) => format!("exit {code}"),
-            Exit::Signal(signal) => format!("ended by signal {signal}"),
-            Exit::TimedOut => "timed out".to_owned(),
-        };
-        let answer = if said.is_empty() { ended } else { format!("{ended}: {said}") };
+        let answer = Cleaner::default().clean(&finished.line());
         match finished.exit {
-            Exit::Code(0) => Ok(Accepted { answer: Cleaner::default().clean(&answer) }),
-            _ => Err(for_now(answer)),
+            Exit::Code(0) => Ok(Accepted { answer }),
+            _ => Err(for_now(&answer)),
         }
     }
 
@@ -69,15 +63,5 @@ impl Program<'_> {
         }
         command.stdin = message.document().to_string().into_bytes();
         command
-    }
-}
-
-/// What it said last; of a failure rather on its standard error.
-fn last_line(finished: &Finished) -> String {
-    let (out, err) = (finished.stdout.last_line(), finished.stderr.last_line());
-    match finished.exit {
-        Exit::Code(0) if !out.is_empty() => out,
-        _ if !err.is_empty() => err,
-        _ => out,
     }
 }

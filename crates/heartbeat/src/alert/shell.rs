@@ -8,8 +8,7 @@ use super::program::Program;
 use super::{Accepted, Refused};
 use super::{Boxed, Channel, Kind, Spec};
 use crate::config::Fields;
-use crate::config::values::{Surroundings, Verbatim};
-use crate::host::process::shell;
+use crate::config::values::{CommandLine, Surroundings, Verbatim};
 use crate::message::Message;
 
 /// The line of the table.
@@ -32,12 +31,13 @@ fn decode(fields: &mut Fields<'_, '_, '_>) -> Option<Box<dyn Spec>> {
         fields.error("command", "the command is empty");
         return None;
     }
+    let line = CommandLine::Shell(line);
     Some(Box::new(Shell { line, env, surroundings }))
 }
 
 #[derive(Clone, Debug)]
 struct Shell {
-    line: String,
+    line: CommandLine,
     env: BTreeMap<String, String>,
     surroundings: Surroundings,
 }
@@ -55,7 +55,7 @@ impl Spec for Shell {
 impl Channel for Shell {
     fn send<'a>(&'a self, message: &'a Message) -> Boxed<'a, Result<Accepted, Refused>> {
         let text = message.environment().into_iter().find(|(name, _)| *name == "HEARTBEAT_MESSAGE");
-        let program = Program { argv: shell(&self.line), env: &self.env, surroundings: self.surroundings };
+        let program = Program { argv: self.line.argv(), env: &self.env, surroundings: self.surroundings };
         Box::pin(program.run(message, text.map(|(_, text)| ("message", text))))
     }
 }
