@@ -15,6 +15,7 @@ use crate::config::Fields;
 use crate::host::clock;
 
 pub mod budget;
+pub mod command;
 pub mod expect;
 pub mod http;
 pub mod net;
@@ -109,7 +110,7 @@ impl Failure {
 }
 
 /// Every kind of check.
-pub static KINDS: &[Kind] = &[http::KIND, tcp::KIND];
+pub static KINDS: &[Kind] = &[http::KIND, tcp::KIND, command::COMMAND, command::SHELL];
 
 /// One probe's result with everything that people may want to see.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,5 +140,12 @@ pub async fn run(prober: &dyn Prober, timeout: Duration) -> Report {
             (Outcome::fault(failure.fault, failure.reason, latency), None)
         }
     };
-    Report { outcome, phases: trace.phases(), performance }
+    let outcome = Outcome { reason: one_line(&outcome.reason).into(), ..outcome };
+    Report { outcome, phases: trace.phases(), performance: performance.as_deref().map(one_line) }
+}
+
+/// What a target said, fit for a terminal and a log: one line, no control characters, not without end.
+fn one_line(text: &str) -> String {
+    const LONGEST: usize = 1000;
+    text.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

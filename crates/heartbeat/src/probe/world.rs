@@ -33,7 +33,12 @@ impl World {
 
     /// A world in which names are resolved by `resolver`.
     pub fn with(resolver: Resolver) -> Self {
-        Self { resolver, roots: OnceLock::new(), bodies: Budget::new(BODIES) }
+        Self::with_bodies(resolver, Budget::new(BODIES))
+    }
+
+    /// The same with so much memory for bodies.
+    pub fn with_bodies(resolver: Resolver, bodies: Budget) -> Self {
+        Self { resolver, roots: OnceLock::new(), bodies }
     }
 
     /// Resolves names.

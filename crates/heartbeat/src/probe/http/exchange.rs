@@ -265,7 +265,9 @@ fn explain(doing: &str, error: &hyper::Error) -> Failure {
     let mut source = std::error::Error::source(error);
     let mut deepest = error.to_string();
     while let Some(cause) = source {
-        if let Some(io) = cause.downcast_ref::<io::Error>() {
+        if let Some(io) = cause.downcast_ref::<io::Error>()
+            && !is_about_framing(io)
+        {
             return tls::broken(doing, io);
         }
         deepest = cause.to_string();
@@ -275,4 +277,10 @@ fn explain(doing: &str, error: &hyper::Error) -> Failure {
         return Failure::new(Fault::Reset, format!("the connection ended early while {doing}"));
     }
     Failure::new(Fault::Protocol, format!("what the server sent is not HTTP as it should be: {deepest}"))
+}
+
+/// Whether an error is hyper's own about chunks and trailers, which it dresses as one of input and output.
+fn is_about_framing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)
+        && error.get_ref().is_none_or(|inner| !inner.is::<rustls::Error>())
 }

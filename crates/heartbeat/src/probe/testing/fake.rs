@@ -141,13 +141,12 @@ pub(crate) async fn without_end(mut stream: TcpStream, first: &[u8], again: &[u8
 }
 
 /// Sends one byte at a time, slowly.
-pub(crate) async fn dripping(mut stream: TcpStream, bytes: &[u8]) {
-    let _ = request(&mut stream).await;
+pub(crate) async fn dripping<S: AsyncWrite + Unpin>(mut stream: S, bytes: &[u8]) {
     for byte in bytes {
         if stream.write_all(&[*byte]).await.is_err() {
             return;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
