@@ -8,7 +8,6 @@
 //! verdict does not wait for that.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::time::Duration;
 
 use heartbeat_core::outcome::Fault;
@@ -122,10 +121,7 @@ impl Spec for Program {
     }
 
     fn build(&self, _world: &World) -> Result<Box<dyn Prober>, String> {
-        let argv = match &self.line {
-            CommandLine::Words(words) => words.iter().map(OsString::from).collect(),
-            CommandLine::Shell(line) => process::shell(line),
-        };
+        let argv = self.line.argv();
         let mut command = match self.surroundings {
             Surroundings::Clean => Command::clean(argv, None),
             Surroundings::Launcher => Command::launched(argv, None),
