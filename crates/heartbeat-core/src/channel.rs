@@ -605,3 +605,6 @@ impl Parcel {
         self.messages().map(|message| &message.delivery.intent.subject)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -158,6 +158,7 @@ pub struct Lane {
     dice: Dice,
     step: Step,
     latest: Option<Wish>,
+    last_wish: Option<u64>,
     promotions: Promotions,
     suspended_until: Option<Mono>,
     signalled: Option<Signal>,
@@ -221,6 +222,7 @@ impl Lane {
             dice: Dice::new(seed),
             step: Step::Idle,
             latest: None,
+            last_wish: None,
             promotions: Promotions::Run,
             suspended_until: since,
             signalled: None,
@@ -331,10 +333,12 @@ impl Lane {
                     direction(&delivery).as_str(),
                     running.pid
                 )));
+                self.last_wish = Some(delivery.sequence);
                 self.step = Step::Adopted { delivery: Box::new(delivery), until: now.mono + left };
                 turn.effects.push(Effect::Adopt(running));
             }
             Status::Started(_) => {
+                self.last_wish = Some(delivery.sequence);
                 let why = "heartbeat ended while its command was being started";
                 self.interrupted(Box::new(delivery), why, now, turn);
             }
@@ -351,16 +355,13 @@ impl Lane {
 
     /// The latest wish takes the place of the one that waited.
     fn wish(&mut self, wish: Wish, now: Now, turn: &mut Turn) {
-        let (key, sequence) = (&wish.delivery.intent.key, wish.delivery.sequence);
-        if self.held().any(|delivery| delivery.intent.key == *key) {
+        // Wishes are committed in their order: one that is not later than the last has been here before.
+        if self.last_wish.is_some_and(|last| wish.delivery.sequence <= last) {
             return;
         }
+        self.last_wish = Some(wish.delivery.sequence);
         if self.retired {
             self.supersede(*wish.delivery, UNCONFIGURED, now, turn);
-            return;
-        }
-        if self.held().any(|delivery| delivery.sequence > sequence) {
-            self.supersede(*wish.delivery, "a later wish was there before it", now, turn);
             return;
         }
         let Some(waiting) = &self.latest else {
@@ -387,15 +388,6 @@ impl Lane {
                 self.latest = Some(wish);
             }
         }
-    }
-
-    /// The deliveries that it holds: the one at work, the one that waits.
-    fn held(&self) -> impl Iterator<Item = &Delivery> {
-        let busy = match &self.step {
-            Step::Idle => None,
-            Step::Marking { delivery, .. } | Step::Running(delivery) | Step::Adopted { delivery, .. } => Some(delivery),
-        };
-        busy.into_iter().chain(self.latest.as_ref().map(|wish| &wish.delivery)).map(Box::as_ref)
     }
 
     /// Whether the command that ended last was this one, and ended well.
@@ -638,3 +630,6 @@ impl Lane {
 fn direction(delivery: &Delivery) -> Direction {
     delivery.intent.event.direction().unwrap_or(Direction::Demote)
 }
+
+#[cfg(test)]
+mod tests;
