@@ -100,12 +100,11 @@ pub struct Outbox {
     orders: mpsc::UnboundedSender<Order>,
 }
 
-#[derive(Debug)]
 enum Order {
     Committed(Vec<Delivery>),
     Resume(Id),
     Overlay(Promotions),
-    Replan(Roster),
+    Replan(Arc<dyn Hands>, Roster),
     Finish(Duration),
     Stop,
 }
@@ -135,8 +134,8 @@ impl Outbox {
     }
 
     /// Another configuration holds. Attempts under way end under the old one.
-    pub fn replan(&self, roster: Roster) {
-        self.order(Order::Replan(roster));
+    pub fn replan(&self, hands: Arc<dyn Hands>, roster: Roster) {
+        self.order(Order::Replan(hands, roster));
     }
 
     /// Ends a single run: when everything has been tried, or else, after `longest`, as by [`Outbox::stop`].

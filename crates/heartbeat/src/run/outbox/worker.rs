@@ -251,7 +251,8 @@ impl Worker {
                     self.tell_lane(&id, lane::Input::Overlay(promotions), now);
                 }
             }
-            Order::Replan(roster) => {
+            Order::Replan(hands, roster) => {
+                self.setup.hands = hands;
                 self.setup.roster = roster;
                 self.replan(now);
             }
