@@ -3,6 +3,8 @@
 //! The calls go through nix and so through the C library, which changes every thread of the process; a bare system call
 //! changes one.
 
+use std::collections::BTreeSet;
+use std::ffi::{CStr, CString};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -99,43 +101,48 @@ pub fn is_root() -> bool {
 /// Makes this process that user for good: supplementary groups, group and user, each as real, effective and saved one, and
 /// then proves that there is no way back. `group` replaces the login group.
 ///
-/// A process that is that user already, with that group, is left as it is.
+/// A process that is that user already, and has that group if one is named, is left as it is.
 ///
 /// # Errors
 /// If it is not allowed, or if a way back was found; the process must end then.
 pub fn drop_to(user: &User, group: Option<&Group>) -> Result<(), UserError> {
     let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(group.map_or(user.gid, |group| group.gid)));
     if !is_root() {
-        return match unistd::geteuid() == uid && unistd::getegid() == gid {
+        return match unistd::geteuid() == uid && (group.is_none() || unistd::getegid() == gid) {
             true => Ok(()),
             false => Err(UserError(format!(
-                "cannot become the user `{}`: only root can, and this process runs as number {}",
+                "cannot become the user `{}` with the group number {gid}: only root can, and this process runs as number {}",
                 user.name,
                 unistd::geteuid()
             ))),
         };
     }
-    let name = std::ffi::CString::new(user.name.as_str())
+    let name = CString::new(user.name.as_str())
         .map_err(|_| UserError(format!("the user name `{}` holds a NUL", user.name.escape_debug())))?;
     let failed = |what: &str, errno: nix::Error| {
-        UserError(format!("cannot {what} of the user `{}`: {}", user.name, errno.desc()))
+        UserError(format!("cannot take the {what} of the user `{}`: {}", user.name, errno.desc()))
     };
-    unistd::initgroups(&name, gid).map_err(|errno| failed("take the supplementary groups", errno))?;
-    unistd::setresgid(gid, gid, gid).map_err(|errno| failed("take the group", errno))?;
-    unistd::setresuid(uid, uid, uid).map_err(|errno| failed("take the number", errno))?;
-    prove(user, uid, gid)
-}
-
-/// Asks the kernel whether the drop was complete, and tries the way back.
-fn prove(user: &User, uid: Uid, gid: Gid) -> Result<(), UserError> {
-    let uids = unistd::getresuid().is_ok_and(|now| [now.real, now.effective, now.saved] == [uid; 3]);
-    let gids = unistd::getresgid().is_ok_and(|now| [now.real, now.effective, now.saved] == [gid; 3]);
-    let root = Uid::from_raw(0);
-    let way_back = !uid.is_root() && unistd::setresuid(root, root, root).is_ok();
-    match uids && gids && !way_back {
+    unistd::initgroups(&name, gid).map_err(|errno| failed("supplementary groups", errno))?;
+    unistd::setresgid(gid, gid, gid).map_err(|errno| failed("group", errno))?;
+    unistd::setresuid(uid, uid, uid).map_err(|errno| failed("number", errno))?;
+    match is_for_good(&name, uid, gid) {
         true => Ok(()),
         false => Err(UserError(format!("became the user `{}`, but not for good: refusing to go on", user.name))),
     }
+}
+
+/// Asks the kernel whether the drop was complete, and tries the way back.
+fn is_for_good(name: &CStr, uid: Uid, gid: Gid) -> bool {
+    let set = |groups: Vec<Gid>| groups.into_iter().map(Gid::as_raw).collect::<BTreeSet<_>>();
+    let uids = unistd::getresuid().is_ok_and(|now| [now.real, now.effective, now.saved] == [uid; 3]);
+    let gids = unistd::getresgid().is_ok_and(|now| [now.real, now.effective, now.saved] == [gid; 3]);
+    let groups = match (unistd::getgroups(), unistd::getgrouplist(name, gid)) {
+        (Ok(now), Ok(due)) => set(now).is_subset(&set(due)),
+        _ => false,
+    };
+    let root = Uid::from_raw(0);
+    let way_back = !uid.is_root() && unistd::setresuid(root, root, root).is_ok();
+    uids && gids && groups && !way_back
 }
 
 impl From<unistd::User> for User {

@@ -52,6 +52,7 @@ impl Adopted {
     /// Asks its group to end: TERM.
     pub fn term(&self) {
         self.signal(Signal::SIGTERM);
+        self.signal(Signal::SIGCONT);
     }
 
     /// Ends its group: KILL.

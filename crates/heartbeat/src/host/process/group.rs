@@ -65,10 +65,15 @@ impl Group {
         matches!(*self.leader(), Leader::Reaped(_))
     }
 
-    /// Sends a signal to every member. For the warden and for the holder of an unreaped leader.
-    pub(super) fn signal(&self, signal: Signal) {
-        // ESRCH: none is left. EPERM: what is left is not ours, and will be seen to be there.
-        let _ = killpg(self.id, signal);
+    /// Asks every member to end. One that is stopped is woken, so that it can.
+    pub(super) fn term(&self) {
+        self.signal(Signal::SIGTERM);
+        self.signal(Signal::SIGCONT);
+    }
+
+    /// Ends every member.
+    pub(super) fn kill(&self) {
+        self.signal(Signal::SIGKILL);
     }
 
     /// Whether the leader is reaped and the kernel knows no member any more; cheap. A member that has ended but was not
@@ -97,6 +102,12 @@ impl Group {
         self.gone.notified().await;
     }
 
+    /// For the warden and for the holder of an unreaped leader.
+    fn signal(&self, signal: Signal) {
+        // ESRCH: none is left. EPERM: what is left is not ours, and will be seen to be there.
+        let _ = killpg(self.id, signal);
+    }
+
     fn leader(&self) -> MutexGuard<'_, Leader> {
         self.leader.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -113,19 +124,19 @@ impl Killer {
 
     /// Asks the group to end: TERM.
     pub fn term(&self) {
-        self.send(Signal::SIGTERM);
+        self.while_held(Group::term);
     }
 
     /// Ends the group: KILL.
     pub fn kill(&self) {
-        self.send(Signal::SIGKILL);
+        self.while_held(Group::kill);
     }
 
-    fn send(&self, signal: Signal) {
-        // Held while the signal is sent: nobody reaps the leader meanwhile.
+    fn while_held(&self, signal: fn(&Group)) {
+        // Locked while the signal is sent: nobody reaps the leader meanwhile.
         let leader = self.0.leader();
         if let Leader::Held(_) = *leader {
-            self.0.signal(signal);
+            signal(&self.0);
         }
     }
 }

@@ -51,6 +51,9 @@ pub use warden::settle;
 /// Between TERM and KILL when a deadline has passed.
 pub const GRACE: Duration = Duration::from_secs(5);
 
+/// No deadline is later than this: what lies beyond the clock's range would be a panic.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
 /// Between TERM and KILL for what a program left behind.
 pub const LEFTOVER_GRACE: Duration = Duration::from_secs(1);
 
@@ -59,7 +62,7 @@ pub const LEFTOVER_GRACE: Duration = Duration::from_secs(1);
 pub struct Command {
     /// The program and its arguments. A program without a slash is looked up in the `PATH` of `env`.
     pub argv: Vec<OsString>,
-    /// The folder to run in.
+    /// The folder to run in, absolute.
     pub cwd: PathBuf,
     /// The whole environment: nothing of ours is inherited.
     pub env: Vec<(OsString, OsString)>,
@@ -72,7 +75,7 @@ pub struct Command {
 /// What happens to the rest of the group when the leader has ended in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Afterwards {
-    /// Nothing: it may be a service that was started on purpose.
+    /// Nothing: it may be a service that was started on purpose. While we run it may also go on writing to its output.
     LeaveAlone,
     /// It is ended in the background: TERM, after [`LEFTOVER_GRACE`] KILL.
     ClearGroup,
@@ -237,7 +240,7 @@ impl Child {
     ///
     /// When this future is dropped, the group is ended in the background in the same way.
     pub async fn wait(mut self, timeout: Duration, afterwards: Afterwards) -> Finished {
-        let deadline = clock::instant(self.started + timeout);
+        let deadline = clock::instant(self.started + timeout.min(LONGEST));
         let in_time = tokio::select! {
             biased;
             () = self.watch.ended(&self.group) => true,

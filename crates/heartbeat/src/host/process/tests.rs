@@ -216,6 +216,20 @@ async fn who_ignores_term_is_killed() {
 }
 
 #[tokio::test]
+async fn who_is_stopped_is_woken_to_end() {
+    let stopped = sh("trap 'echo woken; exit' TERM; kill -STOP $$");
+    let done = run(&stopped, Duration::from_millis(200), Afterwards::ClearGroup).await;
+    assert_eq!((done.exit, done.stdout.text().as_str()), (Exit::TimedOut, "woken\n"));
+    assert!(done.took < GRACE, "{:?}", done.took);
+}
+
+#[tokio::test]
+async fn no_timeout_is_too_long() {
+    let done = run(&sh("exit 7"), Duration::MAX, Afterwards::LeaveAlone).await;
+    assert_eq!(done.exit, Exit::Code(7));
+}
+
+#[tokio::test]
 async fn what_a_check_leaves_behind_is_cleared() {
     let folder = tempfile::tempdir().unwrap();
     let (meek, stubborn) = (folder.path().join("meek"), folder.path().join("stubborn"));
@@ -267,9 +281,11 @@ async fn who_calls_setsid_escapes() {
 #[tokio::test]
 async fn a_flood_costs_neither_memory_nor_the_turns_of_others() {
     use std::sync::atomic::{AtomicU64, Ordering};
+    // Kibibytes of our own; what is read in of the program's file is none of it.
     let resident = || -> u64 {
-        let pages = fs::read_to_string("/proc/self/statm").unwrap();
-        pages.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
     };
     let turns = Arc::new(AtomicU64::new(0));
     let counter = tokio::spawn({
@@ -288,7 +304,8 @@ async fn a_flood_costs_neither_memory_nor_the_turns_of_others() {
     let total = done.stdout.total + done.stderr.total;
     assert!(total > 10_000_000, "only {total} bytes were drained");
     assert_eq!((done.stdout.bytes.len(), done.stderr.bytes.len()), (TAIL, TAIL));
-    assert!(resident() < before + 4 * 1024 * 1024, "memory grew from {before} to {}", resident());
+    let after = resident();
+    assert!(after < before + 4 * 1024, "memory grew from {before} KiB to {after} KiB");
     let fair = total / (256 * 1024);
     assert!(turns.load(Ordering::Relaxed) > fair, "{turns:?} turns for others, should be more than {fair}");
 }

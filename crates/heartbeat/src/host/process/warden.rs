@@ -7,7 +7,6 @@ use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use heartbeat_core::Mono;
-use nix::sys::signal::Signal;
 
 use super::group::Group;
 use crate::host::clock;
@@ -51,7 +50,7 @@ pub(super) fn end(group: &Arc<Group>, grace: Duration) {
     if !group.begin_ending() {
         return;
     }
-    group.signal(Signal::SIGTERM);
+    group.term();
     WARDEN.take(Ending { group: group.clone(), kill_at: clock::mono() + grace, reported: false });
 }
 
@@ -127,7 +126,7 @@ fn step(ending: &mut Ending, now: Mono) -> bool {
         return true;
     }
     if now >= ending.kill_at {
-        ending.group.signal(Signal::SIGKILL);
+        ending.group.kill();
     }
     if now >= ending.kill_at + KILLED && !ending.reported {
         ending.reported = true;
