@@ -3,14 +3,21 @@
 //! One file a kind and one line in [`KINDS`]. Whether a refusal is worth another try is part of the answer; when that try
 //! is made is decided elsewhere.
 
+mod addresses;
 mod answer;
 mod command;
 mod connection;
+mod email;
+mod gmail;
 mod hook_url;
 mod http;
 mod json_template;
+mod mail;
 mod program;
+mod sendmail;
 mod shell;
+mod smtp;
+mod smtp_url;
 mod twilio;
 mod webhook;
 
@@ -84,8 +91,17 @@ pub enum Refused {
     },
 }
 
+impl Refused {
+    /// What the provider or the network said.
+    pub fn answer(&self) -> &str {
+        match self {
+            Self::ForGood { answer } | Self::ForNow { answer, .. } => answer,
+        }
+    }
+}
+
 /// Every kind of alert.
-pub static KINDS: &[Kind] = &[twilio::KIND, webhook::KIND, shell::KIND, command::KIND];
+pub static KINDS: &[Kind] = &[email::KIND, gmail::KIND, twilio::KIND, webhook::KIND, shell::KIND, command::KIND];
 
 /// Reports the names in an alert's text that not every check has.
 fn refuse_unknown_names(fields: &mut Fields<'_, '_, '_>, key: &'static str, text: &Template) {
