@@ -36,7 +36,9 @@ impl Grid {
     /// The first probe, when `checks` start at the same time: spread over 1 s per 1,000 of them, but over one period at most.
     pub fn first(self, start: Mono, period: Duration, checks: usize) -> Mono {
         let spread = SPREAD_PER_CHECK.saturating_mul(u32::try_from(checks).unwrap_or(u32::MAX)).min(period);
-        let point = nanos(start.since_origin()).saturating_add(self.part_of(nanos(spread)));
+        // Shuffled once more, for those that a standstill has delayed are neighbours by their phases.
+        let shuffled = Self { fraction: self.fraction.wrapping_mul(0x9e37_79b9_7f4a_7c15) };
+        let point = nanos(start.since_origin()).saturating_add(shuffled.part_of(nanos(spread)));
         // With only a few checks nothing is gained by waiting for the edge of a cell.
         if spread < SLACK { start } else { edge(point, period) }
     }

@@ -16,11 +16,12 @@ use alloc::vec::Vec;
 use core::fmt::Display;
 use core::time::Duration;
 
-use super::age::Age;
 use super::{Coordinator, Draft};
 use crate::delivery::Delivery;
 use crate::intent::{Destination, Event, Facts, Intent, Transition};
 use crate::key::key;
+use crate::ledger::Ledger;
+use crate::pace::Age;
 use crate::policy::Remind;
 use crate::record::{CheckRecord, Incident, State, Told};
 use crate::state::is_failing;
@@ -36,29 +37,32 @@ pub(super) struct OpenIncident {
 
 impl OpenIncident {
     fn new(incident: Incident, now: Now) -> Self {
-        Self { incident, spoken: Age::new(now) }
+        Self { incident, spoken: Age::of(now.wall, now) }
     }
 
-    /// From the store. A message that neither the outbox nor the incident knows the end of was settled in the moment of
-    /// a crash; it counts as heard, for a word too many is better than none.
-    pub(super) fn remembered(
-        subject: &Id,
-        mut incident: Incident,
-        outbox: &BTreeMap<Arc<str>, Delivery>,
-        now: Now,
-    ) -> Self {
-        for (alert, told) in &mut incident.told {
-            let owed = |delivery: &&Delivery| {
-                delivery.intent.subject.as_ref() == Some(subject)
-                    && delivery.intent.incident == Some(incident.epoch)
-                    && delivery.intent.to == Destination::Alert(alert.clone())
-            };
-            let pending = u32::try_from(outbox.values().filter(owed).count()).unwrap_or(u32::MAX);
-            told.delivered |= told.pending > pending;
-            told.pending = pending;
+    /// From the store. A message that the incident waits for and that the outbox has no more was settled in the moment of a
+    /// crash; it counts as heard, for a word too many is better than none.
+    pub(super) fn remembered(ledger: &Ledger, now: Now) -> BTreeMap<Id, Self> {
+        let mut owed: BTreeMap<(&Id, u64, &Id), u32> = BTreeMap::new();
+        for Delivery { intent, .. } in ledger.outbox.values() {
+            if let (Some(subject), Some(epoch), Destination::Alert(alert)) =
+                (&intent.subject, intent.incident, &intent.to)
+            {
+                *owed.entry((subject, epoch, alert)).or_default() += 1;
+            }
         }
-        let spoken = Age::remembered(incident.last_message.unwrap_or(incident.opened), now);
-        Self { incident, spoken }
+        let mut incidents = BTreeMap::new();
+        for (id, incident) in &ledger.incidents {
+            let mut incident = incident.clone();
+            for (alert, told) in &mut incident.told {
+                let pending = owed.get(&(id, incident.epoch, alert)).copied().unwrap_or(0);
+                told.delivered |= told.pending > pending;
+                told.pending = pending;
+            }
+            let spoken = Age::of(incident.last_message.unwrap_or(incident.opened), now);
+            incidents.insert(id.clone(), Self { incident, spoken });
+        }
+        incidents
     }
 }
 
@@ -110,24 +114,26 @@ impl Coordinator {
             latency: Some(latency),
             ..Facts::of(&self.records[id])
         };
-        self.speak(id, due, &facts, draft);
-        self.keep_incident(id, draft);
+        if self.speak(id, due, &facts, draft) {
+            self.keep_incident(id, draft);
+        }
     }
 
-    /// Owes messages of an open incident, or withholds them all.
-    fn speak(&mut self, id: &Id, due: Vec<(Event, Id)>, facts: &Facts, draft: &mut Draft<'_>) {
-        let Some((first, _)) = due.first() else { return };
+    /// Owes messages of an open incident, or withholds them all. Returns whether the incident has changed by it.
+    fn speak(&mut self, id: &Id, due: Vec<(Event, Id)>, facts: &Facts, draft: &mut Draft<'_>) -> bool {
+        let Some((first, _)) = due.first() else { return false };
         let obstacle = self.obstacle(id);
         let open = self.incidents.get_mut(id).expect("only open incidents are spoken of");
         if let Some(why) = obstacle {
-            let why: Arc<str> = Arc::from(why);
-            if open.incident.withheld.as_ref() != Some(&why) {
-                draft.withhold(id, *first, why.clone());
-                open.incident.withheld = Some(why);
+            if open.incident.withheld.as_deref() == Some(&*why) {
+                return false;
             }
-            return;
+            let why: Arc<str> = Arc::from(why);
+            draft.withhold(id, *first, why.clone());
+            open.incident.withheld = Some(why);
+            return true;
         }
-        open.spoken = Age::new(draft.now);
+        open.spoken = Age::of(draft.now.wall, draft.now);
         let incident = &mut open.incident;
         incident.withheld = None;
         incident.last_message = Some(draft.now.wall);
@@ -143,6 +149,7 @@ impl Coordinator {
                 _ => letter.send(alert, epoch, incident.opened, draft),
             }
         }
+        true
     }
 
     /// Ends an incident, and tells those who know of it.
@@ -203,7 +210,7 @@ impl Coordinator {
             self.incidents.entry(id.clone()).or_insert_with(|| {
                 let opened = record.since.unwrap_or(now.wall);
                 let incident = Incident::opened(record.epoch, opened, State::Unknown);
-                OpenIncident { incident, spoken: Age::remembered(opened, now) }
+                OpenIncident { incident, spoken: Age::of(opened, now) }
             });
         }
     }

@@ -10,7 +10,6 @@
 //! Absent on purpose: retries, limits, order and summaries of messages, the running of commands. That is delivery, and
 //! happens after the commit.
 
-mod age;
 mod groups;
 mod messages;
 mod notices;
@@ -137,12 +136,9 @@ impl Draft<'_> {
 impl Coordinator {
     /// One that remembers what the store does, and knows of no plan yet.
     pub fn new(ledger: &Ledger, now: Now) -> Self {
-        let incidents = ledger.incidents.iter();
         Self {
             records: ledger.checks.clone(),
-            incidents: incidents
-                .map(|(id, incident)| (id.clone(), OpenIncident::remembered(id, incident.clone(), &ledger.outbox, now)))
-                .collect(),
+            incidents: OpenIncident::remembered(ledger, now),
             verdicts: Verdicts::remembered(&ledger.actions, now),
             index: Index::default(),
             overlay: None,

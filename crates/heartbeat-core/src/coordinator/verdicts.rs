@@ -15,11 +15,11 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::age::Age;
 use super::wiring::Index;
 use super::{Coordinator, Draft, Overlay};
 use crate::intent::{Destination, Facts, Intent};
 use crate::key::key;
+use crate::pace::Age;
 use crate::policy::{ActionPolicy, OnStart};
 use crate::record::{ActionRecord, Direction, State};
 use crate::tally::{Standing, Tally};
@@ -70,7 +70,7 @@ impl Verdicts {
     pub(super) fn remembered(records: &BTreeMap<Id, ActionRecord>, now: Now) -> Self {
         let remember = |record: &ActionRecord| {
             let at = record.last_intent.or(record.since).unwrap_or(now.wall);
-            Decided { record: record.clone(), age: Age::remembered(at, now) }
+            Decided { record: record.clone(), age: Age::of(at, now) }
         };
         let decided = records.iter().map(|(id, record)| (id.clone(), remember(record))).collect();
         Self { decided, ..Self::default() }
@@ -173,11 +173,11 @@ impl Coordinator {
     /// Takes note of a verdict.
     fn decide(&mut self, id: &Id, verdict: Direction, draft: &mut Draft<'_>) {
         self.index.actions.get_mut(id).expect("judged actions are planned").waits = false;
-        let new = || Decided { record: ActionRecord::default(), age: Age::new(draft.now) };
+        let new = || Decided { record: ActionRecord::default(), age: Age::of(draft.now.wall, draft.now) };
         let decided = self.verdicts.decided.entry(id.clone()).or_insert_with(new);
         decided.record.verdict = Some(verdict);
         decided.record.since = Some(draft.now.wall);
-        decided.age = Age::new(draft.now);
+        decided.age = Age::of(draft.now.wall, draft.now);
         draft.batch.actions.push((id.clone(), Some(decided.record.clone())));
     }
 
@@ -191,7 +191,7 @@ impl Coordinator {
         let decided = self.verdicts.decided.get_mut(id).expect("a verdict is decided before it is run");
         decided.record.epoch += 1;
         decided.record.last_intent = Some(at);
-        decided.age = Age::new(draft.now);
+        decided.age = Age::of(draft.now.wall, draft.now);
         let (event, epoch) = (verdict.into(), decided.record.epoch);
         draft.batch.actions.push((id.clone(), Some(decided.record.clone())));
         draft.owe(Intent {

@@ -475,11 +475,15 @@ impl Shard {
         if retargeted {
             self.abandon(index, out);
         }
+        let lived = self.lived(now);
         let slot = self.slot_mut(index);
-        let period = slot.period();
+        let (period, patience) = (slot.period(), slot.patience());
         slot.host = host;
         slot.record = retarget(core::mem::take(&mut slot.record), spec.target);
         slot.spec = spec;
+        if slot.patience() != patience {
+            slot.completed = lived;
+        }
         let dropped = retargeted && matches!(slot.phase, Phase::Probing { .. });
         if dropped || (slot.has_place_on_grid() && slot.period() != period) {
             slot.phase = Phase::Idle { due: slot.next_due(now) };
