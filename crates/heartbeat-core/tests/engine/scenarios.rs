@@ -175,7 +175,9 @@ impl Run {
             Expectation::Decided(at, text) => self.expect_decided(at, &text),
             Expectation::Probes(range, ids) => {
                 let mut counts: BTreeMap<&Id, usize> = ids.iter().map(|id| (id, 0)).collect();
-                starts.for_each(|(_, id, _)| counts.entry(id).and_modify(|count| *count += 1).or_default());
+                for (_, id, _) in starts {
+                    counts.entry(id).and_modify(|count| *count += 1);
+                }
                 ids.iter().try_for_each(|id| {
                     demand(range.contains(&counts[id]), || format!("{id} was probed {} times", counts[id]))
                 })

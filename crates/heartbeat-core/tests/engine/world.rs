@@ -125,6 +125,8 @@ pub(crate) struct World {
     /// Keys of all intents.
     pub(crate) keys: BTreeSet<Arc<str>>,
     pub(crate) mode: Mode,
+    /// Outcomes that were reported.
+    pub(crate) results: usize,
     flights: BTreeMap<CheckKey, Flight>,
     /// When flights end.
     ends: BTreeSet<(Mono, CheckKey)>,
@@ -151,6 +153,7 @@ impl World {
             wakes: Vec::new(),
             keys: BTreeSet::new(),
             mode,
+            results: 0,
             flights: BTreeMap::new(),
             ends: BTreeSet::new(),
             in_flight: BTreeMap::new(),
@@ -338,6 +341,7 @@ impl World {
 
     fn commit(&mut self, batch: Batch) {
         self.ledger.apply(&batch);
+        self.results += batch.results.len();
         for transition in batch.transitions {
             self.note(What::Moved(transition));
         }
