@@ -30,6 +30,7 @@ pub use crate::action::Action;
 pub use crate::config::values::{CommandLine, Surroundings};
 use crate::message::About;
 pub use crate::message::Texts;
+pub use crate::store::Storage;
 
 pub use load::{Loaded, Loader, from_text, load, one_target, show};
 
@@ -134,17 +135,6 @@ pub struct Alert {
     pub spec: Box<dyn crate::alert::Spec>,
     /// How it delivers.
     pub policy: ChannelPolicy,
-}
-
-/// Where the state is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Storage {
-    /// Nowhere.
-    Memory,
-    /// A JSON file.
-    File(PathBuf),
-    /// A SQLite database.
-    Sqlite(PathBuf),
 }
 
 /// Logging.

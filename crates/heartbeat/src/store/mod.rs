@@ -17,13 +17,22 @@ mod suite;
 pub mod writer;
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use heartbeat_core::delivery::Delivery;
 use heartbeat_core::intent::Transition;
 use heartbeat_core::ledger::{Batch, Ledger, ResultRow};
 
-use crate::plan::Storage;
+/// Where the state is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// Nowhere.
+    Memory,
+    /// A JSON file.
+    File(PathBuf),
+    /// A SQLite database.
+    Sqlite(PathBuf),
+}
 
 /// Where the state is kept. Not shared: one writer. Dropping it closes it and gives its lock back.
 pub trait Store: Send {

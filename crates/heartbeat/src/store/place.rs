@@ -5,9 +5,9 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use super::Storage;
 use super::{StoreError, StoreFault};
 use crate::host::env;
-use crate::plan::Storage;
 
 /// How many symbolic links may lead to a store, as in the kernel.
 const MAX_LINKS: usize = 40;

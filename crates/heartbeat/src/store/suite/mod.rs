@@ -15,7 +15,7 @@ use heartbeat_core::{Id, Wall};
 use tempfile::TempDir;
 
 use super::{Flush, History, KINDS, Opened, StoreError, open};
-use crate::plan::Storage;
+use crate::store::Storage;
 
 /// A store of one kind in a folder of its own.
 pub(super) struct Rig {

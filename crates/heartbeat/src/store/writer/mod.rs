@@ -99,6 +99,8 @@ struct Inbox {
     queue: Queue,
     /// Who waits for what is in the queue.
     waiting: Vec<oneshot::Sender<Durability>>,
+    /// Who wants to see the mirror.
+    curious: Vec<oneshot::Sender<Ledger>>,
     closed: bool,
 }
 
@@ -153,6 +155,18 @@ impl Writer {
         if !inbox.closed {
             shared.add(&mut inbox, batch);
         }
+    }
+
+    /// Everything remembered, with all that was handed over before this call; empty once the store is closed.
+    pub fn ledger(&self) -> impl Future<Output = Ledger> + Send + use<> {
+        let (sender, answer) = oneshot::channel();
+        let shared = &self.handle.shared;
+        let mut inbox = shared.lock();
+        if !inbox.closed {
+            inbox.curious.push(sender);
+            shared.wake.notify_one();
+        }
+        async move { answer.await.unwrap_or_default() }
     }
 
     /// How the store is doing, now and from now on.
@@ -255,6 +269,9 @@ impl Shared {
                 let waiting = std::mem::take(&mut inbox.waiting);
                 return Job::Commit { batch: Box::new(inbox.queue.take(!waiting.is_empty())), waiting };
             }
+            if !inbox.curious.is_empty() {
+                return Job::Show(std::mem::take(&mut inbox.curious));
+            }
             if inbox.closed {
                 return Job::End;
             }
@@ -268,6 +285,7 @@ impl Shared {
 
 enum Job {
     Commit { batch: Box<Batch>, waiting: Vec<oneshot::Sender<Durability>> },
+    Show(Vec<oneshot::Sender<Ledger>>),
     Retry,
     End,
 }
@@ -295,6 +313,12 @@ impl Worker {
         loop {
             match self.shared.next(self.outage.as_ref().map(|outage| outage.retry)) {
                 Job::Commit { batch, waiting } => self.commit(*batch, waiting),
+                Job::Show(curious) => {
+                    for asker in curious {
+                        // Somebody who does not wait any more does not mind.
+                        let _ = asker.send(self.mirror.clone());
+                    }
+                }
                 Job::Retry => self.recover(),
                 Job::End => break,
             }
