@@ -41,6 +41,18 @@ impl Exit {
         }
     }
 
+    /// The way in which another run of this program ended.
+    pub const fn from_code(code: u8) -> Self {
+        match code {
+            0 => Self::Done,
+            64 => Self::Usage,
+            75 => Self::Locked,
+            78 => Self::Config,
+            1 => Self::Failed,
+            _ => Self::Fault,
+        }
+    }
+
     /// Of several results the worst: down, then unknown, then degraded.
     pub fn worst(results: impl IntoIterator<Item = Self>) -> Self {
         const ORDER: [Exit; 3] = [Exit::Down, Exit::Unknown, Exit::Degraded];

@@ -56,6 +56,14 @@ impl Log {
         Ok(log)
     }
 
+    /// Gives the file to the user that this process is about to become.
+    ///
+    /// # Errors
+    /// As chown(2).
+    pub fn hand_to(&self, user: u32, group: u32) -> io::Result<()> {
+        self.file.as_deref().map_or(Ok(()), |file| file.hand_to(user, group))
+    }
+
     /// Opens the file anew, after somebody has moved it away.
     ///
     /// # Errors

@@ -58,6 +58,14 @@ impl LogFile {
         Ok(())
     }
 
+    /// Gives the file to another user.
+    ///
+    /// # Errors
+    /// As chown(2).
+    pub fn hand_to(&self, user: u32, group: u32) -> io::Result<()> {
+        std::os::unix::fs::fchown(&self.lock().file, Some(user), Some(group))
+    }
+
     fn rotated(&self) -> io::Result<Open> {
         if self.keep == 0 {
             fs::remove_file(&self.path)?;

@@ -81,11 +81,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens at `path`. The caller holds the store's lock, so that a socket found there is a dead one's.
+    /// Listens at `path`, in the place of a socket that nobody listens at any more.
     ///
     /// # Errors
-    /// If the path cannot be bound; one of more than 107 bytes cannot (unix(7)).
+    /// If somebody listens there, or the path cannot be bound; one of more than 107 bytes cannot (unix(7)).
     pub fn bind(path: &Path) -> io::Result<Self> {
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, "another instance listens there"));
+        }
         match std::fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}

@@ -1,5 +1,18 @@
 //! The running program: driver, prober pool, outbox, reload, shutdown.
+//!
+//! [`session`] puts the parts together; [`daemon`] and [`once`] are the two ways to live.
 
+pub mod build;
+pub mod committer;
 pub mod control;
+pub mod daemon;
+pub mod driver;
+pub mod hands;
+pub mod once;
 pub mod outbox;
 pub mod pidfile;
+pub mod pool;
+pub mod reload;
+pub mod session;
+pub mod status;
+pub mod wiring;

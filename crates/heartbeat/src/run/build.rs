@@ -1,0 +1,80 @@
+//! What is opened for a plan: probers, channels and runners, with their secrets read. All of it or nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use heartbeat_core::Id;
+
+use crate::action::Runner;
+use crate::alert::Channel;
+use crate::message::{About, Style, Texts};
+use crate::plan::Plan;
+use crate::probe::{Prober, World};
+
+/// The live side of a plan.
+pub struct Built {
+    /// The plan.
+    pub plan: Arc<Plan>,
+    /// By the check's id, with the deadline of one probe.
+    pub probers: BTreeMap<Id, (Arc<dyn Prober>, Duration)>,
+    /// By the alert's id.
+    pub channels: BTreeMap<Id, Arc<dyn Channel>>,
+    /// By the action's id.
+    pub runners: BTreeMap<Id, Arc<Runner>>,
+    /// What messages say of checks and groups.
+    subjects: BTreeMap<Id, (Arc<About>, Texts)>,
+}
+
+impl Built {
+    /// Opens everything.
+    ///
+    /// # Errors
+    /// Everything that could not be opened, a sentence each, naming the check, action or alert.
+    pub fn new(plan: Arc<Plan>, world: &World) -> Result<Self, Vec<String>> {
+        let mut probers = BTreeMap::new();
+        let mut channels = BTreeMap::new();
+        let mut problems = Vec::new();
+        for check in &plan.checks {
+            match check.spec.build(world) {
+                Ok(prober) => {
+                    probers.insert(check.about.id.clone(), (Arc::from(prober), check.policy.timeout));
+                }
+                Err(problem) => problems.push(format!("check `{}`: {problem}", check.about.id)),
+            }
+        }
+        let mut runners = BTreeMap::new();
+        for action in &plan.actions {
+            match Runner::build(Arc::clone(action)) {
+                Ok(runner) => {
+                    runners.insert(action.id.clone(), Arc::new(runner));
+                }
+                Err(problem) => problems.push(problem),
+            }
+        }
+        for alert in &plan.alerts {
+            match alert.spec.build() {
+                Ok(channel) => {
+                    channels.insert(alert.id.clone(), Arc::from(channel));
+                }
+                Err(problem) => problems.push(format!("alert `{}`: {problem}", alert.id)),
+            }
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let checks = plan.checks.iter().map(|check| (&check.about, check.texts.clone()));
+        let groups = plan.groups.iter().map(|group| (&group.about, Texts::default()));
+        let subjects =
+            checks.chain(groups).map(|(about, texts)| (about.id.clone(), (Arc::clone(about), texts))).collect();
+        Ok(Self { plan, probers, channels, runners, subjects })
+    }
+
+    /// What is said of a check or group, and how. One that is no longer configured has the default wording.
+    pub fn wording(&self, subject: Option<&Id>, zone: &jiff::tz::TimeZone) -> (Option<&About>, Texts, Style) {
+        let known = subject.and_then(|id| self.subjects.get(id));
+        let texts = known.map(|(_, texts)| texts.clone()).unwrap_or_default();
+        let style = Style::of(&texts, zone.clone());
+        (known.map(|(about, _)| &**about), texts, style)
+    }
+}

@@ -1,0 +1,184 @@
+//! The daemon's loop: what wakes it, and its orderly end.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use heartbeat_core::coordinator;
+use heartbeat_core::ledger::Ledger;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::sleep_until;
+
+use super::build::Built;
+use super::control::{Answer, Call, Request};
+use super::reload;
+use super::session::Session;
+use super::status::Status;
+use crate::host::clock;
+use crate::host::notify::{self, Notifier};
+use crate::log::Log;
+use crate::store::writer::{Durability, Health};
+
+/// With nothing to do the loop still turns this often, for the watchdog's sake.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// What a daemon needs besides its session.
+pub struct Surroundings {
+    /// The configuration, to be read again.
+    pub config: PathBuf,
+    /// The log, to be opened again.
+    pub log: Log,
+    /// Calls of the command line.
+    pub calls: mpsc::Receiver<Call>,
+    /// The service manager.
+    pub notifier: Notifier,
+    /// The trusted roots and the resolver.
+    pub world: Arc<crate::probe::World>,
+}
+
+/// What wakes the loop from outside.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+/// Works until a signal ends it. `ledger` is what the store remembers; `ready` is called after the first schedule.
+///
+/// # Errors
+/// If the operating system lets us handle no signals.
+pub async fn run(
+    mut session: Session,
+    ledger: Ledger,
+    mut surroundings: Surroundings,
+    ready: impl FnOnce(),
+) -> std::io::Result<Durability> {
+    let mut signals = Signals {
+        terminate: signal(SignalKind::terminate())?,
+        interrupt: signal(SignalKind::interrupt())?,
+        hangup: signal(SignalKind::hangup())?,
+    };
+    let watchdog = notify::watchdog_interval();
+    let mut health = session.writer.health();
+    let (rebuilt_in, mut rebuilt) = mpsc::unbounded_channel::<Rebuilt>();
+    session.driver.begin(ledger.checks);
+    surroundings.notifier.ready(&summary(&session));
+    ready();
+    loop {
+        let idle = clock::mono() + watchdog.unwrap_or(IDLE);
+        let wake = session.driver.next_wake().map_or(idle, |due| due.min(idle));
+        tokio::select! {
+            biased;
+            _ = signals.terminate.recv() => break,
+            _ = signals.interrupt.recv() => break,
+            _ = signals.hangup.recv() => read_again(&surroundings, &session, None, &rebuilt_in),
+            Some(rebuilt) = rebuilt.recv() => take_over(rebuilt, &mut session, &surroundings),
+            Some(call) = surroundings.calls.recv() => answer(call, &surroundings, &session, &rebuilt_in),
+            Some(delivery) = session.settled.recv() => session.settle(delivery),
+            Some(done) = session.probed.recv() => session.driver.probed(done),
+            Ok(()) = health.changed() => tell_health(&health.borrow_and_update().clone(), &mut session),
+            () = sleep_until(clock::instant(wake)) => session.driver.wake(),
+        }
+        // The loop has turned: the scheduler lives.
+        if watchdog.is_some() {
+            surroundings.notifier.watchdog();
+        }
+    }
+    tracing::info!("ending: nothing starts any more");
+    surroundings.notifier.stopping();
+    Ok(session.stop().await.0)
+}
+
+/// A configuration that was read again, and who wants to know.
+struct Rebuilt {
+    result: Result<Built, String>,
+    caller: Option<Call>,
+}
+
+/// Reads and builds beside the loop: a large configuration must not delay a probe.
+fn read_again(
+    surroundings: &Surroundings,
+    session: &Session,
+    caller: Option<Call>,
+    rebuilt: &mpsc::UnboundedSender<Rebuilt>,
+) {
+    surroundings.notifier.reloading();
+    if let Err(error) = surroundings.log.reopen() {
+        tracing::error!("cannot open the log file again, writing to the old one: {error}");
+    }
+    let (config, world) = (surroundings.config.clone(), Arc::clone(&surroundings.world));
+    let (old, rebuilt) = (Arc::clone(session.driver.plan()), rebuilt.clone());
+    tokio::task::spawn_blocking(move || {
+        let result = reload::read(&config, &old, &world);
+        // Nobody listens at the end of the program.
+        let _ = rebuilt.send(Rebuilt { result, caller });
+    });
+}
+
+fn take_over(rebuilt: Rebuilt, session: &mut Session, surroundings: &Surroundings) {
+    let Rebuilt { result, caller } = rebuilt;
+    let answer = match result {
+        Ok(built) => {
+            session.replan(built);
+            let message = format!("read {} again: {}", surroundings.config.display(), summary(session));
+            tracing::info!("{message}");
+            Answer::Done { message }
+        }
+        Err(problems) => {
+            let message = format!("{}\nthe configuration is wrong; the old one stays in force", problems.trim_end());
+            tracing::error!("{message}");
+            Answer::Refused { message, configuration: true }
+        }
+    };
+    surroundings.notifier.ready(&summary(session));
+    if let Some(call) = caller {
+        let _ = call.reply.send(answer);
+    }
+}
+
+fn answer(call: Call, surroundings: &Surroundings, session: &Session, rebuilt: &mpsc::UnboundedSender<Rebuilt>) {
+    match &call.request {
+        Request::Reload => read_again(surroundings, session, Some(call), rebuilt),
+        Request::Resume { action } => {
+            let known = session.driver.plan().actions.iter().any(|configured| configured.id == *action);
+            let answer = if known {
+                session.outbox.resume(action.clone());
+                Answer::Done { message: format!("action `{action}` may run again") }
+            } else {
+                Answer::Refused { message: format!("error: no action has the id `{action}`"), configuration: false }
+            };
+            let _ = call.reply.send(answer);
+        }
+        Request::Status => {
+            let (plan, stale) = (Arc::clone(session.driver.plan()), session.driver.stale().clone());
+            let (ledger, health) = (session.writer.ledger(), session.writer.health().borrow().clone());
+            // The writer answers when it is free.
+            tokio::spawn(async move {
+                let mut status = Status::new(&plan, &ledger.await, &stale);
+                if let Health::Failing { reason, .. } = health {
+                    status.notices.push(format!("the store cannot be written: {reason}"));
+                }
+                let status = serde_json::to_value(status).unwrap_or_default();
+                let _ = call.reply.send(Answer::Status { status });
+            });
+        }
+    }
+}
+
+/// One notice when the store goes away; the log alone hears of its return.
+fn tell_health(health: &Health, session: &mut Session) {
+    match health {
+        Health::Ok => tracing::info!("the store can be written again and has caught up"),
+        Health::Failing { reason, .. } => {
+            tracing::error!("the store cannot be written, going on from memory: {reason}");
+            let text = format!("the store cannot be written; states and messages live in memory: {reason}");
+            session.driver.coordinate(coordinator::Input::Notice { text: text.into(), except: None });
+        }
+    }
+}
+
+fn summary(session: &Session) -> String {
+    let plan = session.driver.plan();
+    format!("{} checks, {} actions, {} alerts", plan.checks.len(), plan.actions.len(), plan.alerts.len())
+}

@@ -1,0 +1,226 @@
+//! The driver: carries inputs to the engine and its effects to the world.
+//!
+//! It decides nothing and waits for nothing: a commit goes to the [`committer`](super::committer), a probe to the
+//! [`pool`](super::pool). One driver owns the shard and the coordinator, so that they need no locks.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use heartbeat_core::coordinator::{self, Coordinator};
+use heartbeat_core::intent::{Intent, Transition};
+use heartbeat_core::ledger::{Batch, Ledger};
+use heartbeat_core::outcome::Outcome;
+use heartbeat_core::record::{CheckRecord, State};
+use heartbeat_core::shard::{self, Mode, Shard};
+use heartbeat_core::{Id, Mono};
+use jiff::tz::TimeZone;
+use tokio::sync::mpsc;
+
+use super::build::Built;
+use super::committer::Committer;
+use super::pool::{Done, Pool};
+use super::wiring;
+use crate::host::clock;
+use crate::message;
+use crate::plan::Plan;
+
+/// What happened, for those who watch: a terminal, the demonstration.
+#[derive(Clone, Debug)]
+pub enum News {
+    /// A probe has ended and counts.
+    Probed(Id, Outcome),
+    /// A check or group has another state.
+    Moved(Transition),
+}
+
+/// Owns the engine. See the [module](self).
+pub struct Driver {
+    built: Built,
+    shard: Shard,
+    coordinator: Coordinator,
+    pool: Pool,
+    committer: Committer,
+    node: Arc<str>,
+    zone: TimeZone,
+    /// Why a check is not known any more.
+    stale: BTreeMap<Id, String>,
+    watchers: Option<mpsc::UnboundedSender<News>>,
+}
+
+impl Driver {
+    /// A driver over what the store remembers. Nothing happens before [`begin`](Self::begin).
+    pub fn new(mode: Mode, built: Built, ledger: &Ledger, pool: Pool, committer: Committer, node: Arc<str>) -> Self {
+        Self {
+            built,
+            shard: Shard::new(mode),
+            coordinator: Coordinator::new(ledger, clock::now()),
+            pool,
+            committer,
+            node,
+            zone: TimeZone::system(),
+            stale: BTreeMap::new(),
+            watchers: None,
+        }
+    }
+
+    /// Tells somebody what happens from now on.
+    pub fn watch(&mut self) -> mpsc::UnboundedReceiver<News> {
+        let (news, watcher) = mpsc::unbounded_channel();
+        self.watchers = Some(news);
+        watcher
+    }
+
+    /// Begins to work. `records` is what the store remembers of the checks.
+    pub fn begin(&mut self, records: BTreeMap<Id, CheckRecord>) {
+        self.coordinate(coordinator::Input::Replanned(wiring::coordinator(&self.built.plan)));
+        self.schedule(shard::Input::Replanned {
+            checks: wiring::shard(&self.built.plan),
+            limits: self.built.plan.limits,
+            records,
+        });
+    }
+
+    /// Works by another plan from now on; checks that are in both keep their state and their place in the schedule.
+    pub fn replan(&mut self, built: Built) {
+        self.built = built;
+        self.begin(BTreeMap::new());
+    }
+
+    /// The plan in force.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.built.plan
+    }
+
+    /// Why some checks are not known any more.
+    pub fn stale(&self) -> &BTreeMap<Id, String> {
+        &self.stale
+    }
+
+    /// When [`wake`](Self::wake) is due.
+    pub fn next_wake(&self) -> Option<Mono> {
+        self.shard.next_wake().into_iter().chain(self.coordinator.next_wake()).min()
+    }
+
+    /// Whether a single round is over.
+    pub fn is_idle(&self) -> bool {
+        self.shard.is_idle()
+    }
+
+    /// Does what is due.
+    pub fn wake(&mut self) {
+        self.schedule(shard::Input::Wake);
+        self.coordinate(coordinator::Input::Wake);
+    }
+
+    /// Takes a probe's result in.
+    pub fn probed(&mut self, done: Done) {
+        let Done { check, attempt, report } = done;
+        self.pool.ended(check);
+        self.schedule(shard::Input::Probed { check, attempt, outcome: report.outcome });
+    }
+
+    /// Tells the coordinator of what became of a delivery, or of a fault of our own.
+    pub fn coordinate(&mut self, input: coordinator::Input) {
+        let mut effects = Vec::new();
+        self.coordinator.handle(clock::now(), input, &mut effects);
+        for effect in effects {
+            match effect {
+                coordinator::Effect::Commit(batch) => self.commit(batch),
+                coordinator::Effect::Withheld { subject, event, why } => {
+                    tracing::info!(target: "heartbeat", check = %subject, event = event.as_str(), "withheld: {why}");
+                }
+            }
+        }
+    }
+
+    /// Starts nothing any more.
+    pub fn stop(&mut self) {
+        self.schedule(shard::Input::Stop);
+    }
+
+    /// Resolves when the outbox has heard of every decision that was made so far.
+    pub fn settle_commits(&self) -> impl Future<Output = ()> + use<> {
+        self.committer.passed_on()
+    }
+
+    fn schedule(&mut self, input: shard::Input) {
+        let mut effects = Vec::new();
+        self.shard.handle(clock::now(), input, &mut effects);
+        for effect in effects {
+            match effect {
+                shard::Effect::Probe { check, id, attempt, .. } => {
+                    let planned = self.built.probers.get(&id);
+                    if let Some((prober, timeout)) = planned {
+                        self.pool.start(check, attempt, Arc::clone(prober), *timeout);
+                    }
+                }
+                shard::Effect::Abandon { check, .. } => self.pool.abandon(check),
+                shard::Effect::Reported(report) => {
+                    if let Some(watchers) = &self.watchers {
+                        let _ = watchers.send(News::Probed(report.id.clone(), report.outcome.clone()));
+                    }
+                    tracing::debug!(
+                        target: "heartbeat",
+                        check = %report.id,
+                        verdict = report.outcome.verdict.as_str(),
+                        "probed {}",
+                        report.outcome.reason
+                    );
+                    self.coordinate(coordinator::Input::Reported(report));
+                }
+                shard::Effect::Stale { id } => {
+                    let why = "no probe has been completed for three intervals".to_owned();
+                    tracing::warn!(target: "heartbeat", check = %id, "stale: {why}");
+                    self.stale.insert(id.clone(), why);
+                    self.coordinate(coordinator::Input::Stale(id));
+                }
+                shard::Effect::Fresh { id } => {
+                    tracing::info!(target: "heartbeat", check = %id, "probed again");
+                    self.stale.remove(&id);
+                    self.coordinate(coordinator::Input::Fresh(id));
+                }
+                shard::Effect::Removed { id, .. } => {
+                    self.stale.remove(&id);
+                }
+            }
+        }
+    }
+
+    /// Gives every intent its text and hands the batch on.
+    fn commit(&mut self, mut batch: Batch) {
+        for delivery in &mut batch.deliveries {
+            if delivery.intent.message.is_empty() {
+                delivery.intent.message = self.message(&delivery.intent).into();
+            }
+        }
+        for transition in &batch.transitions {
+            log(transition);
+            if let Some(watchers) = &self.watchers {
+                let _ = watchers.send(News::Moved(transition.clone()));
+            }
+        }
+        self.committer.commit(batch);
+    }
+
+    fn message(&self, intent: &Intent) -> String {
+        let (about, texts, style) = self.built.wording(intent.subject.as_ref(), &self.zone);
+        message::render(intent, about, &texts, &style, &self.node)
+    }
+}
+
+/// A transition in the log, as loud as it is bad.
+fn log(transition: &Transition) {
+    let Transition { subject, from, to, reason, epoch, .. } = transition;
+    let because = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+    match to {
+        State::Down => {
+            tracing::warn!(target: "heartbeat", check = %subject, from = from.as_str(), epoch, "{subject} is down{because}")
+        }
+        State::Degraded => {
+            tracing::warn!(target: "heartbeat", check = %subject, from = from.as_str(), epoch, "{subject} is degraded{because}")
+        }
+        State::Up | State::Unknown => {
+            tracing::info!(target: "heartbeat", check = %subject, from = from.as_str(), epoch, "{subject} is {to}{because}")
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What the engine needs to know of a plan.
+
+use std::sync::Arc;
+
+use heartbeat_core::coordinator::{ActionWiring, CheckWiring, GroupWiring, Wiring};
+use heartbeat_core::shard::CheckSpec;
+
+use crate::plan::Plan;
+
+/// For the coordinator.
+pub fn coordinator(plan: &Plan) -> Wiring {
+    Wiring {
+        checks: plan
+            .checks
+            .iter()
+            .map(|check| CheckWiring {
+                id: check.about.id.clone(),
+                target: check.target,
+                actions: check.actions.clone(),
+                alerts: check.alerts.clone(),
+                depends_on: check.depends_on.clone(),
+                remind: check.policy.remind,
+            })
+            .collect(),
+        groups: plan
+            .groups
+            .iter()
+            .map(|group| GroupWiring {
+                id: group.about.id.clone(),
+                checks: group.checks.clone(),
+                down_when: group.down_when,
+            })
+            .collect(),
+        actions: plan
+            .actions
+            .iter()
+            .map(|action| ActionWiring { id: action.id.clone(), policy: action.policy })
+            .collect(),
+        alerts: plan.alerts.iter().map(|alert| alert.id.clone()).collect(),
+    }
+}
+
+/// For the shard.
+pub fn shard(plan: &Plan) -> Vec<CheckSpec> {
+    plan.checks
+        .iter()
+        .map(|check| CheckSpec {
+            id: check.about.id.clone(),
+            policy: check.policy,
+            host: check.spec.address().map(Arc::from),
+            target: check.target,
+        })
+        .collect()
+}
