@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use tracing::level_filters::LevelFilter;
 
 /// Checks services, decides their state, acts and alerts on changes.
 #[derive(Debug, Parser)]
@@ -51,6 +52,18 @@ pub struct Global {
     /// Print data as JSON.
     #[arg(long, global = true)]
     pub json: bool,
+}
+
+impl Global {
+    /// The least severe level that is logged, if the options say.
+    pub fn least(&self) -> Option<LevelFilter> {
+        match (self.quiet, self.verbose) {
+            (true, _) => Some(LevelFilter::WARN),
+            (false, 0) => None,
+            (false, 1) => Some(LevelFilter::DEBUG),
+            (false, _) => Some(LevelFilter::TRACE),
+        }
+    }
 }
 
 /// When to use colours.
@@ -152,11 +165,6 @@ pub enum ConfigCommand {
     Schema,
     /// Print the reference of all keys.
     Reference,
-    /// Print the native equivalent of a forerunner's file.
-    Convert {
-        /// The forerunner's file; else the configuration.
-        file: Option<PathBuf>,
-    },
 }
 
 /// What can be done with an action.

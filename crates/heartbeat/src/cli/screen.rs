@@ -7,6 +7,7 @@ use heartbeat_core::outcome::Verdict;
 use heartbeat_core::record::State;
 
 use super::args::{ColorChoice, Global};
+use crate::config::Problems;
 use crate::host::env;
 
 /// What the person before us wants to see.
@@ -117,10 +118,23 @@ impl Screen {
         self.say(format_args!("error: {line}"));
     }
 
+    /// Everything that is wrong or doubtful about a configuration.
+    pub fn problems(self, problems: &Problems) {
+        let text = problems.render();
+        if !text.is_empty() {
+            self.say(text.trim_end());
+        }
+    }
+
     /// What to try next: only for a person, never between data.
     pub fn next(self, line: impl Display) {
         if self.is_interactive() {
             self.say(self.paint(Ink::Faint, format_args!("next: {line}")));
         }
     }
+}
+
+/// A number with its noun.
+pub fn counted(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }

@@ -9,6 +9,7 @@ pub mod bounds;
 pub mod context;
 pub mod fields;
 pub mod forerunners;
+pub mod json;
 pub mod node;
 pub mod position;
 pub mod problem;

@@ -1,0 +1,75 @@
+//! What `run`, `once` and their like have in common before anything runs: the store that is meant, and its opening.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::args::Global;
+use super::screen::Screen;
+use crate::exit::Exit;
+use crate::plan::{Plan, Storage};
+use crate::probe::World;
+use crate::run::build::Built;
+use crate::run::control;
+use crate::store::{self, Opened, StoreFault, place};
+
+/// The store that the options, the configuration or else the default name.
+pub fn storage(global: &Global, screen: Screen, plan: &Plan) -> Result<Storage, Exit> {
+    if let Some(state) = &global.state {
+        return Ok(named(state));
+    }
+    match &plan.storage {
+        Some(storage) => Ok(storage.clone()),
+        None => place::default_storage(plan.origin.as_deref()).map_err(|error| {
+            screen.error(error);
+            Exit::Failed
+        }),
+    }
+}
+
+/// A store as `--state` names it: a bare path is a file, as the cron utility's was.
+fn named(state: &str) -> Storage {
+    match state.split_once(':') {
+        Some(("sqlite", path)) => Storage::Sqlite(PathBuf::from(path)),
+        Some(("file", path)) => Storage::File(PathBuf::from(path)),
+        _ if state == "memory" => Storage::Memory,
+        _ => Storage::File(PathBuf::from(state)),
+    }
+}
+
+/// Opens the store and says what it found there.
+pub fn open(screen: Screen, storage: &Storage) -> Result<Opened, Exit> {
+    let opened = store::open(storage).map_err(|error| {
+        screen.error(&error);
+        match error.class {
+            StoreFault::Locked => Exit::Locked,
+            _ => Exit::Failed,
+        }
+    })?;
+    for notice in &opened.notices {
+        tracing::error!("{notice}");
+    }
+    Ok(opened)
+}
+
+/// Opens what the plan describes.
+pub fn build(screen: Screen, plan: Arc<Plan>, world: &World) -> Result<Built, Exit> {
+    Built::new(plan, world).map_err(|problems| {
+        for problem in problems {
+            screen.error(problem);
+        }
+        Exit::Config
+    })
+}
+
+/// The control socket of the daemon that has this store.
+pub fn socket(storage: &Storage, plan: &Plan) -> Result<PathBuf, store::StoreError> {
+    let path = match storage {
+        Storage::File(path) | Storage::Sqlite(path) => path.clone(),
+        Storage::Memory => match place::default_storage(plan.origin.as_deref())? {
+            Storage::File(path) | Storage::Sqlite(path) => path,
+            Storage::Memory => return Ok(PathBuf::from("heartbeat.sock")),
+        },
+    };
+    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("heartbeat");
+    Ok(control::socket_path(path.parent().unwrap_or_else(|| Path::new("")), stem))
+}
