@@ -1,0 +1,5 @@
+//! The whole program from outside: real processes, real sockets on loopback, kill -9.
+#![allow(clippy::disallowed_methods)] // tests start processes and read clocks
+
+mod arrows;
+mod support;
