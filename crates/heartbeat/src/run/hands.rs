@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use heartbeat_core::Id;
 use heartbeat_core::delivery::Running;
@@ -64,7 +63,7 @@ impl OutboxHands for Hands {
             }),
             end: Box::pin(async move {
                 // The lane knows the deadline and signals at it.
-                adopted.wait(Duration::MAX).await;
+                adopted.ended().await;
                 End::Done("it has ended".into())
             }),
         })

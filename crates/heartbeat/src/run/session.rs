@@ -95,8 +95,8 @@ impl Session {
 
     /// Works by another plan from now on.
     pub fn replan(&mut self, built: Built) {
-        let (_, roster) = hands(&built, &self.node, self.effects);
-        self.outbox.replan(roster);
+        let (hands, roster) = hands(&built, &self.node, self.effects);
+        self.outbox.replan(hands, roster);
         self.driver.replan(built);
     }
 
