@@ -4,7 +4,7 @@
 //! can say everything that is wrong, and it notes its judgement per connection, because the error of a handshake alone
 //! says too little. rustls speaks TLS 1.2 and 1.3 and nothing older; a server that only speaks older ones is told apart.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use heartbeat_core::Wall;
@@ -28,6 +28,7 @@ use super::world::World;
 use super::{Failure, Phase, Trace, net};
 use crate::config::{Fields, Problem};
 use crate::host::clock;
+use crate::net::roots;
 
 /// What a check says about TLS.
 #[derive(Clone, Debug, Default)]
@@ -94,8 +95,8 @@ impl Options {
         let trust = Arc::new(if self.unverified {
             Trust { algorithms, roots: None, pinned: Vec::new() }
         } else if let Some(path) = &self.ca {
-            let (roots, pinned) = own_roots(path)?;
-            Trust { algorithms, roots: Some(roots), pinned }
+            let roots = Arc::new(roots::from_file(path)?);
+            Trust { algorithms, roots: Some(roots), pinned: roots::certificates(path)? }
         } else {
             Trust { algorithms, roots: Some(world.roots()), pinned: Vec::new() }
         });
@@ -116,7 +117,7 @@ impl Options {
         let mut config = match &self.client {
             None => builder.with_no_client_auth(),
             Some((certificate, key)) => {
-                let chain = certificates(certificate)?;
+                let chain = roots::certificates(certificate)?;
                 let key_der = PrivateKeyDer::from_pem_file(key)
                     .map_err(|error| format!("expected a private key in {}: {error}", key.display()))?;
                 builder.with_client_auth_cert(chain, key_der).map_err(|error| {
@@ -128,35 +129,6 @@ impl Options {
         config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
         Ok(config)
     }
-}
-
-/// The authorities that this machine trusts; if it names none, Mozilla's, which are built in.
-pub fn system_roots() -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    let (added, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if added == 0 {
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    }
-    roots
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let found: Vec<_> = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<_, _>>)
-        .map_err(|error| format!("expected certificates in {}: {error}", path.display()))?;
-    if found.is_empty() {
-        return Err(format!("expected certificates in {}, found none (is it a PEM file?)", path.display()));
-    }
-    Ok(found)
-}
-
-fn own_roots(path: &Path) -> Result<(Arc<RootCertStore>, Vec<CertificateDer<'static>>), String> {
-    let found = certificates(path)?;
-    let mut roots = RootCertStore::empty();
-    for certificate in &found {
-        roots.add(certificate.clone()).map_err(|error| format!("not an authority in {}: {error}", path.display()))?;
-    }
-    Ok((Arc::new(roots), found))
 }
 
 /// Makes TLS connections.

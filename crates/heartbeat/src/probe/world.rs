@@ -6,7 +6,8 @@ use rustls::RootCertStore;
 
 use super::budget::Budget;
 use super::resolve::Resolver;
-use super::tls;
+
+use crate::net::roots;
 
 /// The most bytes of bodies that all probes together keep at once.
 const BODIES: usize = 64 << 20;
@@ -53,6 +54,6 @@ impl World {
 
     /// The authorities that this machine trusts. Reads files at the first call.
     pub fn roots(&self) -> Arc<RootCertStore> {
-        self.roots.get_or_init(|| Arc::new(tls::system_roots())).clone()
+        self.roots.get_or_init(|| Arc::new(roots::system())).clone()
     }
 }

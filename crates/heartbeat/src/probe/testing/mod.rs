@@ -1,7 +1,5 @@
 //! What the suites of the kinds share: checks from text, and servers that misbehave on the wire.
 
-pub(crate) mod authority;
-pub(crate) mod fake;
 pub(crate) mod names;
 
 use std::time::Duration;
@@ -11,6 +9,7 @@ use heartbeat_core::outcome::{Fault, Verdict};
 use super::resolve::Resolver;
 use super::{KINDS, Kind, PickedBy, Report, Spec, World, run};
 use crate::config::{Context, Fields, Node, Problems, yaml};
+pub(crate) use crate::net::testing::{authority, fake};
 
 /// Long enough for whatever comes to an end by itself, on a busy machine too.
 pub(crate) const AMPLE: Duration = Duration::from_secs(20);
