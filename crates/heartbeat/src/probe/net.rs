@@ -198,3 +198,6 @@ pub fn has_route(to: IpAddr) -> bool {
 pub fn has_any_route() -> bool {
     has_route(Ipv4Addr::UNSPECIFIED.into()) || has_route(Ipv6Addr::UNSPECIFIED.into())
 }
+
+#[cfg(test)]
+mod tests;

@@ -244,3 +244,6 @@ fn unasked(name: &str, error: &io::Error) -> Failure {
         _ => Failure::new(Fault::Dns, format!("the name {name} could not be resolved: {words}")),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -53,7 +53,8 @@ impl Target {
 /// The host of a URL without the brackets of an IPv6 address; empty if it has none.
 pub fn host(url: &Url) -> String {
     match url.host() {
-        Some(Host::Domain(name)) => name.to_owned(),
+        // Of schemes that it does not know, the parser leaves the host as it is.
+        Some(Host::Domain(name)) => name.to_ascii_lowercase(),
         Some(Host::Ipv4(address)) => address.to_string(),
         Some(Host::Ipv6(address)) => address.to_string(),
         None => String::new(),

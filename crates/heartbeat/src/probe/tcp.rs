@@ -223,3 +223,6 @@ impl Rules {
 fn contains(heard: &[u8], text: &[u8]) -> bool {
     text.is_empty() || heard.windows(text.len()).any(|window| window == text)
 }
+
+#[cfg(test)]
+mod tests;

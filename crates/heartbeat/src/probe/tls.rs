@@ -296,7 +296,12 @@ impl ServerCertVerifier for Judge {
         let Some(error) = chain.as_ref().err().or(name.as_ref().err()) else {
             return Ok(ServerCertVerified::assertion());
         };
-        let reason = accuse(end_entity, intermediates, server_name, chain.as_ref().err(), name.as_ref().err());
+        // Dates are judged first, and hide whether the chain leads to an authority: ask again for a day on which they fit.
+        let apart = match nearest_valid(end_entity, now) {
+            Some(day) if day != now => self.chain(roots, end_entity, intermediates, day),
+            _ => chain.clone(),
+        };
+        let reason = accuse(end_entity, intermediates, server_name, apart.as_ref().err(), name.as_ref().err());
         let failure = Failure::new(Fault::Certificate, reason);
         *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
         Err(error.clone())
@@ -325,7 +330,16 @@ impl ServerCertVerifier for Judge {
     }
 }
 
-/// Everything that is wrong with a certificate, in one sentence.
+/// The time nearest to `now` at which a certificate is valid; `None` if it cannot be read.
+fn nearest_valid(leaf: &CertificateDer<'_>, now: UnixTime) -> Option<UnixTime> {
+    let (_, leaf) = X509Certificate::from_der(leaf).ok()?;
+    let seconds = |time: x509_parser::time::ASN1Time| u64::try_from(time.timestamp()).ok();
+    let (begin, end) = (seconds(leaf.validity().not_before)?, seconds(leaf.validity().not_after)?);
+    let nearest = now.as_secs().min(end).max(begin);
+    Some(UnixTime::since_unix_epoch(std::time::Duration::from_secs(nearest)))
+}
+
+/// Everything that is wrong with a certificate, in one sentence. `chain_error` is apart from the certificate's own dates.
 fn accuse(
     leaf: &CertificateDer<'_>,
     intermediates: &[CertificateDer<'_>],
@@ -345,25 +359,16 @@ fn accuse(
     if now < begin {
         wrong.push(format!("is not valid before {}", day(begin)));
     }
-    let dated = !wrong.is_empty();
     match chain_error {
         None => {}
-        Some(Error::InvalidCertificate(
-            CertificateError::Expired
-            | CertificateError::ExpiredContext { .. }
-            | CertificateError::NotValidYet
-            | CertificateError::NotValidYetContext { .. },
-        )) if dated => {
-            // The chain is judged by its dates first: whether it leads to an authority is not known then.
-            if leaf.issuer() == leaf.subject() {
-                wrong.push("is self-signed".to_owned());
-            }
-        }
         Some(_) if leaf.issuer() == leaf.subject() => wrong.push("is self-signed and not trusted".to_owned()),
         Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
             let issuer = leaf.issuer();
             let hint = if intermediates.is_empty() { " (the server sent no intermediate certificate)" } else { "" };
             wrong.push(format!("is signed by an authority that is not trusted, {issuer}{hint}"));
+        }
+        Some(Error::InvalidCertificate(CertificateError::BadSignature)) => {
+            wrong.push(format!("names {} as its issuer, but was not signed by it", leaf.issuer()));
         }
         Some(Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. })) => {
             wrong.push("rests on an authority's certificate that has expired".to_owned());
@@ -411,3 +416,6 @@ fn day(at: Wall) -> String {
         Err(_) => "a day that no calendar has".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -140,18 +140,19 @@ pub(crate) async fn without_end(mut stream: TcpStream, first: &[u8], again: &[u8
     while stream.write_all(again).await.is_ok() {}
 }
 
-/// Sends one byte at a time, slowly.
-pub(crate) async fn dripping<S: AsyncWrite + Unpin>(mut stream: S, bytes: &[u8]) {
+/// Sends one byte at a time, slowly, and then nothing.
+pub(crate) async fn dripping<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, bytes: &[u8]) {
     for byte in bytes {
         if stream.write_all(&[*byte]).await.is_err() {
             return;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    silence(stream).await;
 }
 
 /// Says nothing for as long as the other side stays.
-pub(crate) async fn silence(mut stream: TcpStream) {
+pub(crate) async fn silence<S: AsyncRead + Unpin>(mut stream: S) {
     let mut sink = Vec::new();
     let _ = stream.read_to_end(&mut sink).await;
 }
