@@ -20,7 +20,7 @@ struct Memory {
 }
 
 /// A bounded history, for the stores that keep one in memory.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Recent {
     pub(super) transitions: VecDeque<Transition>,
     pub(super) settled: VecDeque<Delivery>,
@@ -60,6 +60,7 @@ pub(super) fn open(_: &Path) -> Result<Opened, StoreError> {
         ledger: Ledger::default(),
         fresh: true,
         notices: Vec::new(),
+        old: None,
         unwritable: None,
     })
 }

@@ -7,7 +7,8 @@
 //! A kind is one file and one line in [`KINDS`].
 
 mod aside;
-
+pub mod cron;
+mod file;
 mod lock;
 mod memory;
 pub mod place;
@@ -17,6 +18,7 @@ mod suite;
 pub mod writer;
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use heartbeat_core::delivery::Delivery;
@@ -89,6 +91,8 @@ pub struct Opened {
     pub fresh: bool,
     /// What people must be told: a corrupt store that was moved aside, and to where.
     pub notices: Vec<String>,
+    /// The text of the cron utility's state, if that was in the place of ours: for [`cron::adopt`].
+    pub old: Option<String>,
     /// It could be read but not written: its writer starts in that condition and catches up when it has passed.
     pub unwritable: Option<StoreError>,
 }
@@ -101,7 +105,7 @@ impl fmt::Debug for Opened {
             .field("fresh", &self.fresh)
             .field("notices", &self.notices)
             .field("unwritable", &self.unwritable)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -123,8 +127,9 @@ pub struct Kind {
 }
 
 /// Every kind that there is.
-pub const KINDS: [Kind; 2] = [
+pub const KINDS: [Kind; 3] = [
     Kind { name: "memory", open: memory::open, read: memory::read },
+    Kind { name: "file", open: file::open, read: file::read },
     Kind { name: "sqlite", open: sqlite::open, read: sqlite::read },
 ];
 
@@ -186,6 +191,41 @@ pub enum StoreFault {
 impl StoreError {
     fn new(class: StoreFault, message: impl Into<String>) -> Self {
         Self { class, message: message.into() }
+    }
+
+    fn absent(path: &Path) -> Self {
+        let path = path.display();
+        Self::new(StoreFault::Missing, format!("no state in `{path}` yet; has heartbeat run with this configuration?"))
+    }
+
+    fn unreadable(path: &Path, error: &io::Error) -> Self {
+        Self::new(StoreFault::Unavailable, format!("cannot read `{}`: {error}", path.display()))
+    }
+
+    /// For those who only look: they move nothing aside.
+    fn corrupt(path: &Path, found: &str) -> Self {
+        let path = path.display();
+        Self::new(
+            StoreFault::Corrupt,
+            format!("`{path}` is corrupt: {found}; the next start of heartbeat moves it aside"),
+        )
+    }
+
+    fn foreign(path: &Path) -> Self {
+        let message = format!(
+            "`{}` is no store of heartbeat; it was not touched. Name another file in `storage`, or move this one away",
+            path.display()
+        );
+        Self::new(StoreFault::Foreign, message)
+    }
+
+    fn newer(path: &Path, found: i64, known: i64) -> Self {
+        let message = format!(
+            "`{}` was written by a newer heartbeat (its format is {found}, this program knows {known}); it was not \
+             touched. Use that program, or another store",
+            path.display()
+        );
+        Self::new(StoreFault::Foreign, message)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::Storage;
@@ -84,4 +84,66 @@ pub(super) fn real_path(path: &Path) -> Result<PathBuf, StoreError> {
         }
     }
     Err(unusable("too many symbolic links"))
+}
+
+/// The place of a store, and which file it was that we found or made there: what has appeared since is not ours to write
+/// over, be it a backup that was put back under a running daemon or what a late mount has brought.
+#[derive(Debug)]
+pub(super) struct Slot {
+    /// The real path.
+    pub(super) path: PathBuf,
+    ours: Option<FileId>,
+}
+
+/// Device and inode.
+type FileId = (u64, u64);
+
+/// Who is in a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Occupant {
+    /// No file.
+    Nobody,
+    /// The file that we know.
+    Ours,
+}
+
+impl Slot {
+    /// A slot in which nothing was found yet.
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path, ours: None }
+    }
+
+    /// Takes whatever is there for ours.
+    ///
+    /// # Errors
+    /// If that cannot be told.
+    pub(super) fn adopt(&mut self) -> io::Result<()> {
+        self.ours = self.now()?;
+        Ok(())
+    }
+
+    /// Who is there now.
+    ///
+    /// # Errors
+    /// [`StoreFault::Unavailable`] if it is somebody else, or cannot be told.
+    pub(super) fn look(&self) -> Result<Occupant, StoreError> {
+        let unavailable = |message| StoreError::new(StoreFault::Unavailable, message);
+        match self.now() {
+            Ok(None) => Ok(Occupant::Nobody),
+            Ok(there) if there == self.ours => Ok(Occupant::Ours),
+            Ok(Some(_)) => Err(unavailable(format!(
+                "another file has taken the place of `{}`; it was not written over. Restart heartbeat to load it",
+                self.path.display()
+            ))),
+            Err(error) => Err(unavailable(format!("cannot find `{}`: {error}", self.path.display()))),
+        }
+    }
+
+    fn now(&self) -> io::Result<Option<FileId>> {
+        match fs::metadata(&self.path) {
+            Ok(meta) => Ok(Some((meta.dev(), meta.ino()))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
 }

@@ -13,7 +13,7 @@ CREATE TABLE subjects (
 
 CREATE TABLE checks (
     subject INTEGER PRIMARY KEY,
-    state TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('unknown', 'up', 'degraded', 'down')),
     since INTEGER,
     epoch INTEGER NOT NULL,
     fail_count INTEGER NOT NULL,
@@ -38,7 +38,7 @@ CREATE TABLE outbox (
     row INTEGER PRIMARY KEY,            -- a new one at each change: those of settled ones are in their order
     key TEXT NOT NULL UNIQUE,
     sequence INTEGER NOT NULL,
-    status TEXT NOT NULL,               -- due, started; settled: done, dead, uncertain, superseded
+    status TEXT NOT NULL CHECK (status IN ('due', 'started', 'done', 'dead', 'uncertain', 'superseded')),
     status_at INTEGER,                  -- since when, unless due
     pid INTEGER,                        -- of a started command
     start_ticks INTEGER,

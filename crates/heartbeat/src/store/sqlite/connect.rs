@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -78,15 +78,6 @@ pub(super) fn examine(path: &Path, was_ours: bool) -> io::Result<Found> {
 pub(super) fn create(path: &Path) -> io::Result<()> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     sync_folder(path)
-}
-
-/// Device and inode: which file it is that now goes by a name.
-pub(super) fn file_id(path: &Path) -> io::Result<Option<(u64, u64)>> {
-    match fs::metadata(path) {
-        Ok(meta) => Ok(Some((meta.dev(), meta.ino()))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 /// Opens for writing, brings the schema up to date and checks the content.
@@ -178,40 +169,24 @@ fn check_identity(path: &Path, connection: &Connection) -> Result<(), Trouble> {
     match schema::identity(connection)? {
         Identity::Empty => Ok(()),
         Identity::Ours(version) if version <= schema::VERSION => Ok(()),
-        Identity::Ours(version) => Err(Trouble::Refused(StoreError::new(
-            StoreFault::Foreign,
-            format!(
-                "`{}` was written by a newer heartbeat (version {version} of the schema, this program knows {}); it was \
-                 not touched. Use that program, or another store",
-                path.display(),
-                schema::VERSION
-            ),
-        ))),
-        Identity::Other => Err(Trouble::Refused(foreign(path))),
+        Identity::Ours(version) => {
+            Err(Trouble::Refused(StoreError::newer(path, i64::from(version), i64::from(schema::VERSION))))
+        }
+        Identity::Other => Err(Trouble::Refused(StoreError::foreign(path))),
     }
-}
-
-/// The refusal of what is none of ours.
-pub(super) fn foreign(path: &Path) -> StoreError {
-    StoreError::new(
-        StoreFault::Foreign,
-        format!(
-            "`{}` is not a store of heartbeat; it was not touched. Name another file in `storage`, or move this one away",
-            path.display()
-        ),
-    )
 }
 
 fn check(path: &Path, connection: &Connection) -> Result<(), Trouble> {
     let whole = fs::metadata(path).is_ok_and(|meta| meta.len() <= CHECKED_WHOLE);
     if whole {
-        quick_check(connection, "PRAGMA quick_check(1)")
+        run_check(connection, "PRAGMA integrity_check(1)")
     } else {
-        NEEDED.iter().try_for_each(|table| quick_check(connection, &format!("PRAGMA quick_check({table})")))
+        NEEDED.iter().try_for_each(|table| run_check(connection, &format!("PRAGMA integrity_check({table})")))
     }
 }
 
-fn quick_check(connection: &Connection, pragma: &str) -> Result<(), Trouble> {
+/// Not the quick check: an index that has lost an entry would lose us a delivery.
+fn run_check(connection: &Connection, pragma: &str) -> Result<(), Trouble> {
     match connection.query_row(pragma, [], |row| row.get::<_, String>(0))?.as_str() {
         "ok" => Ok(()),
         problem => Err(Trouble::Corrupt(problem.lines().next_back().unwrap_or_default().to_owned())),

@@ -324,12 +324,16 @@ fn write_results(connection: &Connection, subjects: &mut Subjects, results: &[Re
     let mut insert = connection.prepare(
         "INSERT OR IGNORE INTO results (at, subject, verdict, latency, fault, reason) VALUES (?, ?, ?, ?, ?, ?)",
     )?;
+    let mut previous = i64::MIN;
     for result in results {
         let subject = subjects.key(connection, &result.check)?;
         let verdict = VERDICTS.iter().position(|verdict| *verdict == result.outcome.verdict);
         let reason = Some(clip(&result.outcome.reason)).filter(|reason| !reason.is_empty());
         let mut at = key_of(result.at);
         // The key of a time that is already taken: the next one. After 4,096 in a millisecond it is the next millisecond's.
+        if (at..at.saturating_add(1 << TICK_BITS)).contains(&previous) {
+            at = previous + 1;
+        }
         while 0
             == insert.execute(params![
                 at,
@@ -340,8 +344,9 @@ fn write_results(connection: &Connection, subjects: &mut Subjects, results: &[Re
                 reason,
             ])?
         {
-            at += 1;
+            at = at.wrapping_add(1);
         }
+        previous = at;
     }
     Ok(())
 }

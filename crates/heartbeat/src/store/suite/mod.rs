@@ -1,9 +1,11 @@
 //! The suite that every kind of store must pass. It walks the table of kinds: a new one is tested by being there.
 
 mod arbitrary;
+mod crash;
 mod rules;
+mod trouble;
 
-pub(super) use self::arbitrary::batch;
+pub(super) use self::arbitrary::{batch, result};
 
 use std::path::{Path, PathBuf};
 

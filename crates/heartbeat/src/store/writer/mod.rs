@@ -349,11 +349,12 @@ impl Worker {
         let durability = self.durability();
         let shared = self.shared.clone();
         let _inbox = shared.lock();
+        // First the health: who has heard that a batch is volatile finds the store failing.
+        self.show_health();
         for waiter in waiting {
             // Somebody who does not wait any more does not mind.
             let _ = waiter.send(durability.clone());
         }
-        self.show_health();
     }
 
     fn fail(&mut self, error: &StoreError, batch: Batch) {

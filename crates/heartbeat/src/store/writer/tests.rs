@@ -70,7 +70,7 @@ fn puppet(patience: Duration, unwritable: Option<StoreError>) -> (Writer, String
     let (calls, called) = mpsc::channel();
     let (answers, answered) = mpsc::channel();
     let store = Box::new(Puppet { calls, answers: answered });
-    let opened = Opened { store, ledger: Ledger::default(), fresh: true, notices: Vec::new(), unwritable };
+    let opened = Opened { store, ledger: Ledger::default(), fresh: true, notices: Vec::new(), old: None, unwritable };
     let writer = Writer::with_patience(opened, patience).expect("a thread");
     (writer, Strings { calls: Arc::new(Mutex::new(called)), answers })
 }
