@@ -16,6 +16,8 @@ pub struct Context<'a> {
     variables: Option<Variables<'a>>,
     /// Paths are relative to the folder of the source; for an INI file, to this one.
     base: Option<PathBuf>,
+    /// The files of secrets that were named, and where. Decoding opens none of them.
+    pub secret_files: Vec<(PathBuf, Span)>,
     /// Whether what is decoded is a part of something, as a template is: missing keys are no mistake then.
     pub partial: bool,
     /// Whether the result is wanted as a tree too, for `config show`.
@@ -25,12 +27,19 @@ pub struct Context<'a> {
 impl<'a> Context<'a> {
     /// A context in which `${NAME}` is looked up in `variables`.
     pub fn new(problems: Problems, variables: Variables<'a>) -> Self {
-        Self { problems, variables: Some(variables), base: None, partial: false, showing: false }
+        Self {
+            problems,
+            variables: Some(variables),
+            base: None,
+            secret_files: Vec::new(),
+            partial: false,
+            showing: false,
+        }
     }
 
     /// A context for a forerunner's file: `$` means nothing, and paths are relative to `base`, if given.
     pub fn verbatim(problems: Problems, base: Option<PathBuf>) -> Self {
-        Self { problems, variables: None, base, partial: false, showing: false }
+        Self { problems, variables: None, base, secret_files: Vec::new(), partial: false, showing: false }
     }
 
     /// Reports an error and returns `None`, so that a decoder can end with it.

@@ -29,3 +29,6 @@ pub use node::{Node, Span};
 pub use problem::{Problem, Problems};
 pub use shape::{FieldDoc, Shape};
 pub use value::Value;
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,8 @@
 //! From files to a plan.
 
 use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -76,6 +78,19 @@ impl Loader<'_> {
         (read.map(|(plan, _)| plan), problems)
     }
 
+    /// Reads a forerunner's file and returns the native tree that says the same; `None` for a native file, too.
+    ///
+    /// What has no equivalent is among the problems.
+    pub fn convert(&self, path: &Path) -> (Option<Node>, Problems) {
+        let mut context = Context::new(Problems::default(), self.variables);
+        let document = source::open(path, &mut context).filter(|document| document.format != Format::Native);
+        let node = document.and_then(|document| {
+            let node = document.node.clone();
+            Decoder::new(self.kinds, Some(path)).plan(document, &mut context).map(|_| node)
+        });
+        finish(node, context)
+    }
+
     /// Makes a plan of one check; see [`one_target`].
     pub fn target(&self, url: &str) -> Loaded {
         let mut context = Context::verbatim(Problems::default(), Some(PathBuf::new()));
@@ -96,7 +111,20 @@ impl Loader<'_> {
         context.showing = showing;
         let read = source::open(path, &mut context)
             .and_then(|document| Decoder::new(self.kinds, Some(path)).plan(document, &mut context));
+        warn_of_open_secrets(&mut context);
         finish(read, context)
+    }
+}
+
+/// Warns of files of secrets that everybody may read. Whether they are there shows when they are needed.
+fn warn_of_open_secrets(context: &mut Context<'_>) {
+    for (path, at) in std::mem::take(&mut context.secret_files) {
+        let is_open = fs::metadata(&path).is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o004 != 0);
+        if is_open {
+            let problem = Problem::warning(at, format!("everybody may read the secret in {}", path.display()))
+                .help(format!("run `chmod o= {}`", path.display()));
+            context.problems.push(problem);
+        }
     }
 }
 

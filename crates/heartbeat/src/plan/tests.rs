@@ -1,6 +1,7 @@
 //! What is common to all kinds, shown on toys.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use heartbeat_core::policy::{DownWhen, Limit, Remind, Retry};
@@ -348,4 +349,22 @@ fn very_many_mistakes_end_in_few_words() {
     }
     let text = refused(&text);
     assert!(text.ends_with("and 19900 more\n"), "{}", &text[text.len() - 200..]);
+}
+
+#[test]
+fn a_secret_that_everybody_may_read_is_warned_of() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    for (name, mode) in [("open", 0o644), ("closed", 0o640)] {
+        fs::write(path(name), "word\n").expect("a file");
+        fs::set_permissions(path(name), fs::Permissions::from_mode(mode)).expect("permissions");
+    }
+    let check = |name: &str| format!("{{ url: 'https://{name}/', password: {{ file: {name} }} }}");
+    let text = format!("alerts: []\nchecks: [{}, {}, {}]\n", check("open"), check("closed"), check("missing"));
+    fs::write(path("heartbeat.yaml"), text).expect("a file");
+    let (plan, problems) = loader().load(&path("heartbeat.yaml"));
+    assert!(plan.is_some());
+    let text = problems.render();
+    assert_eq!(text.matches("warning:").count(), 1, "{text}");
+    assert!(text.contains("everybody may read the secret in"), "{text}");
 }

@@ -102,7 +102,12 @@ impl Value for Secret {
             Body::Scalar(_) => context.text(NOUN, node).map(Self::Literal),
             Body::Map(entries) => match entries.as_slice() {
                 [(key, value)] => match &*key.name {
-                    "file" => context.text("a path", value).map(|text| Self::File(context.path(&text, value.span))),
+                    "file" => {
+                        let text = context.text("a path", value)?;
+                        let path = context.path(&text, value.span);
+                        context.secret_files.push((path.clone(), value.span));
+                        Some(Self::File(path))
+                    }
                     "env" => context.text("a variable's name", value).map(Self::Env),
                     "credential" => context.text("a credential's name", value).map(Self::Credential),
                     _ => context.expected(NOUN, node),
