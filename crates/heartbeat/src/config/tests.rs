@@ -142,13 +142,6 @@ fn alias_bombs_are_bounded() {
 }
 
 #[test]
-fn size_alone_is_no_fault() {
-    let list = format!("a: [{}]\n", vec!["x"; 1_100_000].join(", "));
-    let node = yaml(&list);
-    assert_eq!(node.get("a").and_then(Node::as_list).map(<[_]>::len), Some(1_100_000));
-}
-
-#[test]
 fn bytes_that_are_no_text_are_refused_with_their_place() {
     let refused = |bytes: &[u8]| {
         let (_, problem) = text::from_bytes(bytes.to_vec()).expect_err("not text");

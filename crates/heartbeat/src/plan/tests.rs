@@ -332,23 +332,23 @@ fn a_target_needs_no_file() {
 }
 
 #[test]
-fn a_hundred_thousand_checks_are_no_fault() {
+fn size_alone_is_no_fault() {
     let mut text = String::from("alerts: []\nchecks:\n");
-    for number in 0..100_000 {
+    for number in 0..20_000 {
         text.push_str(&format!("  - https://host-{number}.example.org:8443/health\n"));
     }
     let (plan, problems) = read(&text);
-    assert_eq!(plan.map(|plan| plan.checks.len()), Some(100_000), "{}", problems.render());
+    assert_eq!(plan.map(|plan| plan.checks.len()), Some(20_000), "{}", problems.render());
 }
 
 #[test]
 fn very_many_mistakes_end_in_few_words() {
     let mut text = String::from("alerts: []\nchecks:\n");
-    for number in 0..20_000 {
+    for number in 0..2_000 {
         text.push_str(&format!("  c{number}: {{ url: 'https://x/', depends_on: [d{number}] }}\n"));
     }
     let text = refused(&text);
-    assert!(text.ends_with("and 19900 more\n"), "{}", &text[text.len() - 200..]);
+    assert!(text.ends_with("and 1900 more\n"), "{}", &text[text.len() - 200..]);
 }
 
 #[test]
