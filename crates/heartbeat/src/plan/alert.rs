@@ -7,7 +7,7 @@ use super::entries::id_of_url;
 use super::merge::merge;
 use super::{Alert, Kinds};
 use crate::alert::{self, Kind};
-use crate::config::node::Body;
+use crate::config::node::{Body, Key};
 use crate::config::problem::did_you_mean;
 use crate::config::values::policy::AtMost;
 use crate::config::{Context, Fields, Node, Problem, Shape};
@@ -41,16 +41,31 @@ pub(super) fn decode(
         return (None, Node::null(crate::config::Span::default()));
     };
     let node = match smtp {
-        Some(smtp) if kind.name == "email" && node.get("smtp").is_none() => {
-            let inherited = match smtp.as_map() {
-                Some(_) => smtp.clone(),
-                None => super::entries::wrap("smtp", smtp.clone()),
-            };
-            merge(node, &inherited)
-        }
+        Some(smtp) if kind.name == MAIL && node.get("smtp").is_none() => merge(node, &mail_keys(smtp)),
         _ => node,
     };
     Fields::read(context, format!("alert `{id}`"), &node, |f| fields(f, id, kind))
+}
+
+/// The kind that `defaults.smtp` is for.
+pub(super) const MAIL: &str = "email";
+
+/// The keys of a mail alert that `defaults.smtp` stands for: a server's URL, or a map with `url` and what belongs to it.
+fn mail_keys(smtp: &Node) -> Node {
+    let Body::Map(entries) = &smtp.body else { return super::entries::wrap("smtp", smtp.clone()) };
+    let rename = |(key, node): &(Key, Node)| match &*key.name {
+        "url" => (Key { name: "smtp".into(), span: key.span }, node.clone()),
+        _ => (key.clone(), node.clone()),
+    };
+    Node { span: smtp.span, body: Body::Map(entries.iter().map(rename).collect()) }
+}
+
+/// Looks through `defaults.smtp` even if no alert uses it.
+pub(super) fn check_smtp(kinds: Kinds, smtp: &Node, context: &mut Context<'_>) {
+    let Some(kind) = kinds.alerts.iter().find(|kind| kind.name == MAIL) else { return };
+    context.partial = true;
+    Fields::read(context, "`smtp` of `defaults`", &mail_keys(smtp), |fields| (kind.decode)(fields));
+    context.partial = false;
 }
 
 /// The kind and the map that a short form stands for.

@@ -178,6 +178,10 @@ impl<'p> Decoder<'p> {
         let alerts = decode_all(&mut named.alerts, context, &mut shown_parts, "alerts", |entry, context| {
             alert::decode(self.kinds, &entry.id, entry.node, settings.smtp.as_ref(), context)
         });
+        if let Some(smtp) = &settings.smtp {
+            context.problems.next_subject();
+            alert::check_smtp(self.kinds, smtp, context);
+        }
         let checks = references::checks(checks, &named, context);
         let groups = references::groups(groups, &named, context);
         if document.format == Format::Native && !context.problems.has_errors() {

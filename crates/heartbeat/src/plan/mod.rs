@@ -198,6 +198,8 @@ pub struct Process {
 #[cfg(test)]
 mod bad;
 #[cfg(test)]
+mod documents;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod toy;

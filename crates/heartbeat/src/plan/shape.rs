@@ -93,11 +93,20 @@ fn named(section: Vec<FieldDoc>, short: Option<Shape>) -> Shape {
     Shape::Either(vec![Shape::Map(Box::new(either(section))), Shape::List(Box::new(either(in_list)))])
 }
 
+/// The key of a mail alert, as it is called in `defaults.smtp`.
+fn as_server_key(doc: &FieldDoc) -> FieldDoc {
+    FieldDoc { key: if doc.key == "smtp" { "url" } else { doc.key }, ..doc.clone() }
+}
+
 pub(super) fn defaults(kinds: Kinds) -> Shape {
-    let smtp =
-        kinds.alerts.iter().filter(|kind| kind.name == "email").flat_map(alert_of).filter(|doc| doc.key == "smtp").map(
-            |doc| FieldDoc { doc: "The mail server for alerts that name none.", required: false, default: None, ..doc },
-        );
+    let mail = kinds.alerts.iter().filter(|kind| kind.name == alert::MAIL).flat_map(alert_of);
+    let server = mail.filter(|doc| matches!(doc.key, "smtp" | "password" | "starttls" | "ca" | "from"));
+    let server: Vec<FieldDoc> = server.map(|doc| FieldDoc { required: false, default: None, ..doc }).collect();
+    let smtp = server.iter().find(|doc| doc.key == "smtp").map(|url| FieldDoc {
+        doc: "The mail server for alerts that name none.",
+        shape: Shape::Either(vec![url.shape.clone(), Shape::Section(server.iter().map(as_server_key).collect())]),
+        ..url.clone()
+    });
     let mut docs = parts(kinds);
     docs.retain(|doc| !is_own(kinds, doc.key));
     docs.extend(smtp);

@@ -368,3 +368,24 @@ fn a_secret_that_everybody_may_read_is_warned_of() {
     assert_eq!(text.matches("warning:").count(), 1, "{text}");
     assert!(text.contains("everybody may read the secret in"), "{text}");
 }
+
+#[test]
+fn the_mail_server_of_the_defaults_is_for_alerts_that_name_none() {
+    let plan = plan(
+        "checks: [https://x/]
+defaults: { smtp: { url: 'smtp://mail' } }
+alerts: { a: mailto:a@x, b: { type: email, to: b@x, smtp: 'smtp://own' }, c: https://x/ }",
+    );
+    let targets: Vec<_> = plan.alerts.iter().map(|alert| alert.spec.target()).collect();
+    assert_eq!(targets, ["a@x over smtp://mail", "b@x over smtp://own", "https://x/"]);
+    let text = refused("checks: [https://x/]\ndefaults: { smtp: { ulr: 'smtp://mail' } }\nalerts: []");
+    assert!(text.contains("unknown key `ulr` in `smtp` of `defaults`"), "{text}");
+}
+
+#[test]
+fn a_target_that_looks_like_a_secret_is_not_repeated() {
+    let text = refused("checks: { x: { url: 'https://u:canary@x/', password: 'canary', tmeout: 1s } }\nalerts: []");
+    assert!(!text.contains("canary"), "{text}");
+    let text = refused("checks: { x: 'gopher://u:canary@x/' }\nalerts: ['imap://u:canary@x/']");
+    assert!(!text.contains("canary"), "{text}");
+}
