@@ -109,9 +109,26 @@ impl Loader<'_> {
     fn file(&self, path: &Path, showing: bool) -> (Option<(Plan, Node)>, Problems) {
         let mut context = Context::new(Problems::default(), self.variables);
         context.showing = showing;
+<<<<<<< ours
         let read = source::open(path, &mut context)
             .and_then(|document| Decoder::new(self.kinds, Some(path)).plan(document, &mut context));
         warn_of_open_secrets(&mut context);
+=======
+        match source::open(path, &mut context) {
+            Some(document) => self.decode(document, path, context),
+            None => (None, context.problems),
+        }
+    }
+
+    /// Decodes a file that has been read.
+    pub(super) fn decode(
+        &self,
+        document: Document,
+        path: &Path,
+        mut context: Context<'_>,
+    ) -> (Option<(Plan, Node)>, Problems) {
+        let read = Decoder::new(self.kinds, Some(path)).plan(document, &mut context);
+>>>>>>> theirs
         finish(read, context)
     }
 }

@@ -5,6 +5,7 @@
 mod action;
 mod alert;
 mod check;
+mod convert;
 pub mod documentation;
 mod entries;
 mod glob;
@@ -32,6 +33,7 @@ use crate::message::About;
 pub use crate::message::Texts;
 pub use crate::store::Storage;
 
+pub use convert::convert;
 pub use load::{Loaded, Loader, from_text, load, one_target, show};
 
 /// The tables that the words of a configuration are looked up in. Tests bring tables of their own.

@@ -55,7 +55,7 @@ pub(super) fn plain(text: &str, at: Span) -> Node {
 
 /// Text that the native decoder leaves alone: commands and message templates.
 pub(super) fn verbatim(text: impl Into<Arc<str>>, at: Span) -> Node {
-    Node { span: at, body: Body::Scalar(Scalar { text: text.into(), quoted: true }) }
+    Node { span: at, body: Body::Scalar(Scalar { text: text.into(), quoted: false }) }
 }
 
 /// A list at a place.

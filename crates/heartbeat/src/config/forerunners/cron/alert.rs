@@ -19,6 +19,9 @@ fn settings(kind: &str) -> &'static [&'static str] {
     }
 }
 
+/// Native keys that say where a provider is, for those who try the file out. No file of old has them.
+const ELSEWHERE: [&str; 2] = ["endpoint", "ca"];
+
 /// The alerts, each named after its type.
 pub(super) fn alerts(nodes: &[&Node], top: Span, problems: &mut Problems) -> Map {
     let mut alerts = Map::new(top);
@@ -36,7 +39,7 @@ fn alert(item: &Item<'_>, problems: &mut Problems) -> Map {
     let known = settings(item.kind);
     for (key, node) in &item.settings {
         let name = &*key.name;
-        if !known.contains(&name) {
+        if !known.contains(&name) && !(ELSEWHERE.contains(&name) && item.kind != "shell") {
             let message = format!("unknown key `{name}` in this {} alert: it means nothing", item.kind);
             let mut problem = Problem::warning(key.span, message);
             problem.help = did_you_mean(name, known.iter().copied());

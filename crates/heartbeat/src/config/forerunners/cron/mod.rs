@@ -8,8 +8,6 @@ mod alert;
 mod message;
 mod shell;
 mod test;
-#[cfg(test)]
-mod tests;
 
 use super::build::{self, Map};
 use crate::config::node::{Body, Key, Node};
@@ -41,8 +39,10 @@ pub fn translate(document: &Node, problems: &mut Problems) -> Node {
         let problem = Problem::warning(top, "nobody is told: there are no alerts").help("add `alerts:`");
         problems.push(problem);
     }
-    let alerts = alert::alerts(&sections.alerts, top, problems);
-    native.put("alerts", top, alerts.finish());
+    if sections.alerts.is_empty() {
+        native.put("alerts", top, build::list(Vec::new(), top));
+    }
+    native.put_filled("alerts", alert::alerts(&sections.alerts, top, problems));
     native.word("storage", top, format!("file:{STATE_FILE}"));
     native.finish()
 }

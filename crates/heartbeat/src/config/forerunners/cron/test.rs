@@ -69,7 +69,7 @@ impl Target {
             problems.push(Problem::error(at, message));
             return None;
         }
-        Some(Self { name: url.to_owned(), key: "url", value: build::plain(url, at) })
+        Some(Self { name: without_password(url), key: "url", value: build::plain(url, at) })
     }
 
     fn tcp(item: &Item<'_>, problems: &mut Problems) -> Option<Self> {
@@ -95,6 +95,19 @@ impl Target {
     fn shell(item: &Item<'_>, problems: &mut Problems) -> Option<Self> {
         let (command, at) = required(item, "command", "the command to run", problems)?;
         Some(Self { name: command.to_owned(), key: "shell", value: build::verbatim(command, at) })
+    }
+}
+
+/// A URL as a name: names are shown everywhere.
+fn without_password(url: &str) -> String {
+    let start = url.find("://").map_or(0, |scheme| scheme + "://".len());
+    let end = url[start..].find(['/', '?', '#']).map_or(url.len(), |length| start + length);
+    match url[start..end].rsplit_once('@') {
+        Some((user, host)) => {
+            let user = user.split(':').next().unwrap_or_default();
+            format!("{}{user}@{host}{}", &url[..start], &url[end..])
+        }
+        None => url.to_owned(),
     }
 }
 
