@@ -138,7 +138,8 @@ impl Outbox {
         self.order(Order::Replan(hands, roster));
     }
 
-    /// Ends a single run: when everything has been tried, or else, after `longest`, as by [`Outbox::stop`].
+    /// Ends a single run: when everything has been tried, or else after `longest`. Then messages under way are given up
+    /// and stay due, and commands under way end as after [`Outbox::stop`], within 10 s.
     pub fn finish(&self, longest: Duration) {
         self.order(Order::Finish(longest));
     }
@@ -156,3 +157,6 @@ impl Outbox {
 
 /// After the stop a message under way may take so long; then it stays due.
 pub const ALERT_GRACE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests;

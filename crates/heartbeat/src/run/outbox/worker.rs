@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use heartbeat_core::channel::{self, Answer, Channel};
 use heartbeat_core::delivery::{Delivery, Note, Notice, Turn};
@@ -67,6 +68,7 @@ struct Worker {
     /// Entries that are on their way to the store.
     uncommitted: usize,
     finishing: Option<Mono>,
+    /// After the stop: messages under way may take until then.
     stopped: Option<Mono>,
     seeds: u64,
 }
@@ -130,11 +132,13 @@ impl Worker {
             match to {
                 Destination::Action(id) => {
                     let record = remembered.lanes.remove(&id).unwrap_or_default();
-                    self.seat_lane(id, record, owed, now);
+                    self.seat_lane(id.clone(), record, owed, now);
+                    self.drop_lane_if_over(&id);
                 }
                 Destination::Alert(id) => {
                     let record = remembered.channels.remove(&id).unwrap_or_default();
-                    self.seat_channel(id, record, owed, now);
+                    self.seat_channel(id.clone(), record, owed, now);
+                    self.drop_channel_if_over(&id);
                 }
             }
         }
@@ -168,7 +172,6 @@ impl Worker {
         for turn in turns {
             self.carry_out_lane(&id, turn, now);
         }
-        self.tell_lane(&id, lane::Input::Wake, now);
     }
 
     fn seat_channel(&mut self, id: Id, record: ChannelRecord, owed: Vec<Delivery>, now: Now) {
@@ -190,7 +193,6 @@ impl Worker {
         for turn in turns {
             self.carry_out_channel(&id, turn, now);
         }
-        self.tell_channel(&id, channel::Input::Wake, now);
     }
 
     fn seed(&mut self) -> u64 {
@@ -201,7 +203,7 @@ impl Worker {
     fn next_wake(&self, now: Now) -> Option<Mono> {
         let lanes = self.lanes.values().filter_map(|seat| seat.lane.next_wake());
         let channels = self.channels.values().filter_map(|seat| seat.channel.next_wake(now.mono));
-        let grace = self.stopped.map(|at| at + ALERT_GRACE).filter(|at| *at > now.mono);
+        let grace = self.stopped.filter(|until| *until > now.mono);
         lanes.chain(channels).chain(self.finishing).chain(grace).min()
     }
 
@@ -226,7 +228,7 @@ impl Worker {
         if is_due(self.finishing) {
             tracing::warn!("not everything could be tried in time: the rest stays due");
             self.finishing = None;
-            self.stop(now);
+            self.stop(Duration::ZERO, now);
         }
     }
 
@@ -234,7 +236,7 @@ impl Worker {
         let lanes = self.lanes.values().all(|seat| seat.lane.is_idle());
         let channels = self.channels.values().all(|seat| seat.channel.is_idle());
         match (self.stopped, self.finishing) {
-            (Some(at), _) => lanes && (channels || now.mono >= at + ALERT_GRACE),
+            (Some(until), _) => lanes && (channels || now.mono >= until),
             (None, Some(_)) => lanes && channels && self.uncommitted == 0,
             (None, None) => false,
         }
@@ -257,12 +259,12 @@ impl Worker {
                 self.replan(now);
             }
             Order::Finish(longest) => self.finishing = Some(now.mono + longest),
-            Order::Stop => self.stop(now),
+            Order::Stop => self.stop(ALERT_GRACE, now),
         }
     }
 
-    fn stop(&mut self, now: Now) {
-        self.stopped.get_or_insert(now.mono);
+    fn stop(&mut self, grace: Duration, now: Now) {
+        self.stopped.get_or_insert(now.mono + grace);
         for id in self.lanes.keys().cloned().collect::<Vec<_>>() {
             self.tell_lane(&id, lane::Input::Stop, now);
         }
@@ -313,6 +315,11 @@ impl Worker {
         let Some(seat) = self.lanes.get_mut(id) else { return };
         let turn = seat.lane.handle(now, input);
         self.carry_out_lane(id, turn, now);
+        self.drop_lane_if_over(id);
+    }
+
+    /// Forgets an action that is no longer configured, when its last command has ended.
+    fn drop_lane_if_over(&mut self, id: &Id) {
         if self.lanes.get(id).is_some_and(|seat| !seat.configured && seat.lane.is_idle()) {
             self.lanes.remove(id);
             let mut entry = Entry::default();
@@ -325,6 +332,11 @@ impl Worker {
         let Some(seat) = self.channels.get_mut(id) else { return };
         let turn = seat.channel.handle(now, input);
         self.carry_out_channel(id, turn, now);
+        self.drop_channel_if_over(id);
+    }
+
+    /// Forgets an alert that is no longer configured, when its last attempt has ended.
+    fn drop_channel_if_over(&mut self, id: &Id) {
         if self.channels.get(id).is_some_and(|seat| seat.client.is_none() && seat.channel.is_idle()) {
             self.channels.remove(id);
             let mut entry = Entry::default();
