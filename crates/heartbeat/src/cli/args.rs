@@ -165,6 +165,11 @@ pub enum ConfigCommand {
     Schema,
     /// Print the reference of all keys.
     Reference,
+    /// Print the native equivalent of a forerunner's file.
+    Convert {
+        /// The forerunner's file; else the configuration.
+        file: Option<PathBuf>,
+    },
 }
 
 /// What can be done with an action.

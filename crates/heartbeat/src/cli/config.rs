@@ -22,6 +22,9 @@ pub fn run(global: &Global, screen: Screen, command: &ConfigCommand) -> Exit {
             screen.text(&documentation::reference(Kinds::built_in()));
             Ok(())
         }
+        ConfigCommand::Convert { file } => {
+            file.clone().map_or_else(|| configuration(global, screen), Ok).and_then(|path| convert(screen, &path))
+        }
     };
     done.err().unwrap_or(Exit::Done)
 }
@@ -43,5 +46,13 @@ fn print(screen: Screen, (tree, problems): (Option<Node>, Problems)) -> Result<(
     } else {
         screen.text(&write::write(&tree));
     }
+    Ok(())
+}
+
+/// Prints a forerunner's file as a native one; what has no equivalent is said on stderr.
+fn convert(screen: Screen, path: &Path) -> Result<(), Exit> {
+    let (text, problems) = plan::convert(path);
+    screen.problems(&problems);
+    screen.text(&text.ok_or(Exit::Config)?);
     Ok(())
 }

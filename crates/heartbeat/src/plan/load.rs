@@ -78,19 +78,6 @@ impl Loader<'_> {
         (read.map(|(plan, _)| plan), problems)
     }
 
-    /// Reads a forerunner's file and returns the native tree that says the same; `None` for a native file, too.
-    ///
-    /// What has no equivalent is among the problems.
-    pub fn convert(&self, path: &Path) -> (Option<Node>, Problems) {
-        let mut context = Context::new(Problems::default(), self.variables);
-        let document = source::open(path, &mut context).filter(|document| document.format != Format::Native);
-        let node = document.and_then(|document| {
-            let node = document.node.clone();
-            Decoder::new(self.kinds, Some(path)).plan(document, &mut context).map(|_| node)
-        });
-        finish(node, context)
-    }
-
     /// Makes a plan of one check; see [`one_target`].
     pub fn target(&self, url: &str) -> Loaded {
         let mut context = Context::verbatim(Problems::default(), Some(PathBuf::new()));
@@ -109,11 +96,6 @@ impl Loader<'_> {
     fn file(&self, path: &Path, showing: bool) -> (Option<(Plan, Node)>, Problems) {
         let mut context = Context::new(Problems::default(), self.variables);
         context.showing = showing;
-<<<<<<< ours
-        let read = source::open(path, &mut context)
-            .and_then(|document| Decoder::new(self.kinds, Some(path)).plan(document, &mut context));
-        warn_of_open_secrets(&mut context);
-=======
         match source::open(path, &mut context) {
             Some(document) => self.decode(document, path, context),
             None => (None, context.problems),
@@ -128,7 +110,7 @@ impl Loader<'_> {
         mut context: Context<'_>,
     ) -> (Option<(Plan, Node)>, Problems) {
         let read = Decoder::new(self.kinds, Some(path)).plan(document, &mut context);
->>>>>>> theirs
+        warn_of_open_secrets(&mut context);
         finish(read, context)
     }
 }
