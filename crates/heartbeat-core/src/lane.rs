@@ -8,6 +8,10 @@
 //! The lane decides; processes and the store are somebody else's. It is told when a command has started and ended, and
 //! says what to write before what. What runs is not known here, only in which direction.
 //!
+//! A process that a crash of ours left running is waited for, if its number reached the store. Between the start of a
+//! command and that write there are a few milliseconds in which a crash leaves an at-least-once command unknown; it is
+//! then repeated beside itself. At-most-once commands have no such gap: their start is durable before it happens.
+//!
 //! Deliberately absent: verdicts, `on_start` and `repeat`. They are the coordinator's, which knows the checks; here a
 //! repetition is a wish like any other.
 

@@ -12,6 +12,8 @@ extern crate std;
 pub mod channel;
 pub mod coordinator;
 pub mod delivery;
+#[cfg(test)]
+mod fuse;
 mod hash;
 pub mod id;
 pub mod intent;

@@ -13,6 +13,7 @@ use proptest::prelude::*;
 
 use super::{Answer, Channel, Effect, GIVE_UP, IN_FLIGHT, Input, LONGEST_AFTER, Saying, Turn};
 use crate::delivery::{Delivery, Status};
+use crate::fuse::Fuse;
 use crate::intent::{Destination, Event, Facts, Intent};
 use crate::ledger::{Batch, Ledger};
 use crate::pace::CEILING;
@@ -46,8 +47,7 @@ struct World {
     settled: BTreeMap<String, (Status, String)>,
     notices: Vec<String>,
     wished: Vec<Delivery>,
-    fuse: Option<u32>,
-    crashed: bool,
+    fuse: Fuse,
 }
 
 impl World {
@@ -63,29 +63,19 @@ impl World {
             settled: BTreeMap::new(),
             notices: Vec::new(),
             wished: Vec::new(),
-            fuse: None,
-            crashed: false,
+            fuse: Fuse::default(),
         }
-    }
-
-    fn survives(&mut self) -> bool {
-        match &mut self.fuse {
-            Some(0) => self.crashed = true,
-            Some(left) => *left -= 1,
-            None => {}
-        }
-        !self.crashed
     }
 
     fn input(&mut self, input: Input) {
-        if !self.crashed {
+        if !self.fuse.is_blown() {
             let turn = self.channel.handle(self.now, input);
             self.carry_out(turn);
         }
     }
 
     fn carry_out(&mut self, turn: Turn) {
-        if !self.survives() {
+        if !self.fuse.survives() {
             return;
         }
         self.ledger.apply(&turn.batch);
@@ -96,7 +86,7 @@ impl World {
         }
         self.notices.extend(turn.notices.into_iter().map(|notice| notice.key));
         for Effect::Send(delivery, saying) in turn.effects {
-            if !self.survives() {
+            if !self.fuse.survives() {
                 return;
             }
             let thread = &delivery.intent.subject;
@@ -127,7 +117,7 @@ impl World {
     fn wish(&mut self, event: Event, subject: &str, incident: u64) -> String {
         let delivery = self.message(event, subject, incident);
         let key = delivery.intent.key.to_string();
-        if self.survives() {
+        if self.fuse.survives() {
             let mut batch = Batch::default();
             batch.deliveries.push(delivery.clone());
             self.ledger.apply(&batch);
@@ -153,7 +143,7 @@ impl World {
         while let Some(at) = self.channel.next_wake(self.now.mono).filter(|at| *at <= until) {
             self.move_to(at);
             self.input(Input::Wake);
-            if self.crashed {
+            if self.fuse.is_blown() {
                 return;
             }
             assert!(self.channel.next_wake(at).is_none_or(|next| next > at), "it wakes without end");
@@ -180,8 +170,7 @@ impl World {
     }
 
     fn restart(&mut self) {
-        self.crashed = false;
-        self.fuse = None;
+        self.fuse = Fuse::default();
         self.flying.clear();
         let record = self.ledger.channels.get(&sms()).cloned().unwrap_or_default();
         self.channel = Channel::new(sms(), self.policy, record, 1, self.now);
@@ -192,10 +181,10 @@ impl World {
 
     fn come_to_rest(&mut self) {
         for _ in 0..2_000 {
-            if self.crashed {
+            if self.fuse.is_blown() {
                 self.restart();
             }
-            self.fuse = None;
+            self.fuse.remove();
             if !self.flying.is_empty() {
                 self.answer(yes());
             } else if let Some(at) = self.channel.next_wake(self.now.mono) {
@@ -328,6 +317,17 @@ fn a_message_that_the_provider_chokes_on_does_not_stop_the_others() {
     }
     assert!(worst <= secs(4), "{worst:?}");
     assert!(world.ledger.outbox.contains_key(&*poison));
+}
+
+#[test]
+fn threads_take_turns() {
+    let mut world = World::new(policy());
+    world.wish(Event::Down, "a", 1);
+    world.wish(Event::Down, "b", 1);
+    world.advance_under(secs(7200), &later());
+    let of_a = world.attempts.iter().filter(|attempt| attempt.key.contains(".a.")).count();
+    let of_b = world.attempts.len() - of_a;
+    assert!(of_a.abs_diff(of_b) <= 2, "{of_a} of one, {of_b} of the other");
 }
 
 #[test]
@@ -655,13 +655,13 @@ proptest! {
                 }
                 Happening::Answer(answer) => world.answer(answer),
                 Happening::Advance(seconds) => world.advance(secs(seconds)),
-                Happening::Crash(steps) => world.fuse = Some(steps),
+                Happening::Crash(steps) => world.fuse.light(steps),
                 Happening::Clock(seconds) => {
                     clock_was_set = true;
                     world.now.wall = Wall::from_unix_millis(world.now.wall.unix_millis() + seconds * 1000);
                 }
             }
-            if world.crashed {
+            if world.fuse.is_blown() {
                 world.restart();
             }
             prop_assert!(world.flying.len() <= IN_FLIGHT);

@@ -14,6 +14,7 @@ use proptest::prelude::*;
 
 use super::{Commands, Effect, End, Input, Lane, Mark, Promotions, STOP_KILL, STOP_TERM, Signal, Turn};
 use crate::delivery::{Delivery, Running, Status};
+use crate::fuse::Fuse;
 use crate::intent::{Destination, Event, Facts, Intent};
 use crate::ledger::Ledger;
 use crate::policy::{ActionPolicy, Guarantee, Limit, Retry};
@@ -60,9 +61,7 @@ struct World {
     notices: Vec<String>,
     wished: Vec<(String, Direction)>,
     pids: u32,
-    /// So many steps until the crash.
-    fuse: Option<u32>,
-    crashed: bool,
+    fuse: Fuse,
     store_works: bool,
     promotions: Promotions,
     signals: Vec<Signal>,
@@ -83,26 +82,15 @@ impl World {
             notices: Vec::new(),
             wished: Vec::new(),
             pids: 100,
-            fuse: None,
-            crashed: false,
+            fuse: Fuse::default(),
             store_works: true,
             promotions: Promotions::Run,
             signals: Vec::new(),
         }
     }
 
-    /// One step of the world, unless the crash comes first.
-    fn survives(&mut self) -> bool {
-        match &mut self.fuse {
-            Some(0) => self.crashed = true,
-            Some(left) => *left -= 1,
-            None => {}
-        }
-        !self.crashed
-    }
-
     fn input(&mut self, input: Input) {
-        if !self.crashed {
+        if !self.fuse.is_blown() {
             let turn = self.lane.handle(self.now, input);
             self.carry_out(turn);
         }
@@ -110,7 +98,7 @@ impl World {
 
     fn carry_out(&mut self, turn: Turn) {
         let marked = if self.store_works { Mark::Durable } else { Mark::Volatile };
-        if !self.survives() {
+        if !self.fuse.survives() {
             return;
         }
         if self.store_works {
@@ -122,7 +110,7 @@ impl World {
         }
         self.notices.extend(turn.notices.into_iter().map(|notice| notice.key));
         for effect in turn.effects {
-            if !self.survives() {
+            if !self.fuse.survives() {
                 return;
             }
             match effect {
@@ -153,10 +141,10 @@ impl World {
         self.runs.push(Run { key: key.to_string(), direction, at: self.now.mono, ok: None, repeats });
         self.pids += 1;
         self.process = Some(Process { key, pid: self.pids });
-        if self.survives() {
+        if self.fuse.survives() {
             self.input(Input::Started(Running { at: self.now.wall, pid: self.pids, start_ticks: 7 }));
         }
-        if self.crashed {
+        if self.fuse.is_blown() {
             // Its number is on no disk. The kernel cannot be asked for it, so the machine must have gone down too.
             self.process = None;
         }
@@ -166,7 +154,7 @@ impl World {
         let sequence = self.ledger.next_sequence;
         let delivery = wish(direction, sequence, self.now.wall);
         let key = delivery.intent.key.to_string();
-        if !self.survives() {
+        if !self.fuse.survives() {
             return;
         }
         let mut batch = crate::ledger::Batch::default();
@@ -181,7 +169,7 @@ impl World {
         while let Some(at) = self.lane.next_wake().filter(|at| *at <= until) {
             self.move_to(at);
             self.input(Input::Wake);
-            if self.crashed {
+            if self.fuse.is_blown() {
                 return;
             }
             assert!(self.lane.next_wake().is_none_or(|next| next > at), "it wakes without end");
@@ -211,8 +199,7 @@ impl World {
 
     /// What a crash leaves: the store and, if the machine lives, the process.
     fn restart(&mut self, machine_lives: bool) {
-        self.crashed = false;
-        self.fuse = None;
+        self.fuse = Fuse::default();
         if !machine_lives {
             self.process = None;
         }
@@ -231,10 +218,10 @@ impl World {
     /// Everything gets its time, and every command succeeds.
     fn come_to_rest(&mut self) {
         for _ in 0..200 {
-            if self.crashed {
+            if self.fuse.is_blown() {
                 self.restart(true);
             }
-            self.fuse = None;
+            self.fuse.remove();
             if self.process.is_some() {
                 self.end(End::Done("exit 0".into()));
             } else if let Some(at) = self.lane.next_wake() {
@@ -754,7 +741,7 @@ proptest! {
                     world.input(Input::Resume);
                 }
                 Happening::Crash(steps, lives) => {
-                    world.fuse = Some(steps);
+                    world.fuse.light(steps);
                     machine_lives = lives;
                 }
                 // A clock that moves while nobody runs can only be taken at its word, so it moves while we do.
@@ -765,7 +752,7 @@ proptest! {
                     }
                 }
             }
-            if world.crashed {
+            if world.fuse.is_blown() {
                 world.restart(machine_lives);
             }
             if let Some(limit) = policy.limit {
@@ -781,7 +768,7 @@ proptest! {
             }
         }
         world.promotions = Promotions::Run;
-        world.fuse = None;
+        world.fuse.remove();
         world.input(Input::Overlay(Promotions::Run));
         world.come_to_rest();
 

@@ -1,7 +1,7 @@
 //! The outbox: carries out what has been decided and committed.
 //!
 //! The worker takes no instruction. It learns of unsettled deliveries from the ledger, once, and from what is committed
-//! after that; the latter are hints, and a hint that comes twice does nothing. What is tried, and when, is decided by the
+//! after that; the latter are hints, and one for a delivery in hand does nothing. What is tried, and when, is decided by the
 //! [lanes](heartbeat_core::lane) of actions and the [channels](heartbeat_core::channel) of alerts, which are pure; here
 //! are the clock, the tasks and the way to the store.
 //!
