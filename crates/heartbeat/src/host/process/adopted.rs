@@ -39,14 +39,13 @@ impl Adopted {
             return;
         }
         let all_ended = async {
-            while stat::group_lives(self.pid) {
+            while killpg(self.id(), None).is_ok() && stat::living_groups().contains(&self.pid) {
                 tokio::time::sleep(watch::POLL).await;
             }
         };
-        if tokio::time::timeout(GRACE, all_ended).await.is_err() {
-            // A member was seen a moment ago, so the number still is that group's, even without its leader.
-            let _ = killpg(self.id(), Signal::SIGKILL);
-        }
+        let _ = tokio::time::timeout(GRACE, all_ended).await;
+        // A member was seen a moment ago, so the number still is that group's or nobody's, even without its leader.
+        let _ = killpg(self.id(), Signal::SIGKILL);
     }
 
     /// Asks its group to end: TERM.

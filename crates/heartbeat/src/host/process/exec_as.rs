@@ -18,9 +18,6 @@ use crate::host::user::{self, User};
 /// The hidden subcommand.
 pub const SUBCOMMAND: &str = "exec-as";
 
-/// The exit status of a helper that did not get as far as the program (`env(1)`, shells).
-pub const NOT_EXECUTED: i32 = 126;
-
 /// Stands before the name of every variable on its way through the helper.
 const PREFIX: &str = "HEARTBEAT_EXEC_";
 
@@ -70,7 +67,7 @@ pub(super) fn wrap(env: &[(OsString, OsString)]) -> impl Iterator<Item = (OsStri
 }
 
 /// The helper itself: `words` are those after the subcommand, `env` is its environment. It returns only if it fails, with a
-/// sentence for standard error; the status is then [`NOT_EXECUTED`].
+/// sentence for standard error.
 ///
 /// # Errors
 /// Always.

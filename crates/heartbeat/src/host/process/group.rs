@@ -12,8 +12,6 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::sync::Notify;
 
-use super::stat;
-
 /// A group that we have started.
 #[derive(Debug)]
 pub(super) struct Group {
@@ -80,11 +78,6 @@ impl Group {
     /// reaped by its new parent yet counts as one here.
     pub(super) fn is_empty(&self) -> bool {
         self.is_reaped() && killpg(self.id, None) == Err(Errno::ESRCH)
-    }
-
-    /// Whether the leader is reaped and no member runs any more; for the warden.
-    pub(super) fn has_ended(&self) -> bool {
-        self.is_reaped() && !stat::group_lives(self.pid())
     }
 
     /// Notes that the warden has it; false if that was so before.
