@@ -9,6 +9,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod answer;
 pub mod channel;
 pub mod coordinator;
 pub mod delivery;
@@ -17,6 +18,7 @@ mod fuse;
 mod hash;
 pub mod id;
 pub mod intent;
+pub mod journal;
 mod key;
 pub mod lane;
 pub mod lateness;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use heartbeat_core::coordinator::{self, ActionWiring, CheckWiring, Coordinator, GroupWiring, Overlay, Wiring};
 use heartbeat_core::delivery::{Delivery, Status};
 use heartbeat_core::intent::{Destination, Event, Intent};
+use heartbeat_core::journal::Journal;
 use heartbeat_core::ledger::{Batch, Ledger};
 use heartbeat_core::outcome::{Fault, Outcome, Verdict};
 use heartbeat_core::policy::{Limits, Policy};
@@ -125,6 +126,8 @@ pub(crate) struct World {
     /// Keys of all intents.
     pub(crate) keys: BTreeSet<Arc<str>>,
     pub(crate) mode: Mode,
+    /// What the shard and the coordinator were told since the process started.
+    pub(crate) told: (Journal<shard::Input>, Journal<coordinator::Input>),
     /// Outcomes that were reported.
     pub(crate) results: usize,
     flights: BTreeMap<CheckKey, Flight>,
@@ -153,6 +156,7 @@ impl World {
             wakes: Vec::new(),
             keys: BTreeSet::new(),
             mode,
+            told: Default::default(),
             results: 0,
             flights: BTreeMap::new(),
             ends: BTreeSet::new(),
@@ -175,6 +179,7 @@ impl World {
     pub(crate) fn restart(&mut self, scheduled: bool) {
         self.shard = Shard::new(self.mode);
         self.coordinator = Coordinator::new(&self.ledger, self.now);
+        self.told = Default::default();
         self.flights.clear();
         self.ends.clear();
         self.in_flight.clear();
@@ -269,6 +274,7 @@ impl World {
 
     pub(crate) fn schedule(&mut self, input: shard::Input) {
         let mut effects = Vec::new();
+        self.told.0.note(self.now, &input);
         self.shard.handle(self.now, input, &mut effects);
         for effect in effects {
             match effect {
@@ -330,6 +336,7 @@ impl World {
 
     fn coordinate(&mut self, input: coordinator::Input) {
         let mut effects = Vec::new();
+        self.told.1.note(self.now, &input);
         self.coordinator.handle(self.now, input, &mut effects);
         for effect in effects {
             match effect {

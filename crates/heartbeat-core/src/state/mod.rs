@@ -132,3 +132,6 @@ pub fn retarget(record: CheckRecord, target: u64) -> CheckRecord {
     let fail_count = if record.state == State::Down { record.fail_count } else { 0 };
     CheckRecord { fail_count, passes: 0, warns: 0, cleans: 0, target, ..record }
 }
+
+#[cfg(test)]
+mod tests;
