@@ -109,3 +109,6 @@ fn refuse_unknown_names(fields: &mut Fields<'_, '_, '_>, key: &'static str, text
         fields.error(key, format!("`{key}` of {} names `{name}`, which not every check has", fields.what()));
     }
 }
+
+#[cfg(test)]
+mod suite;
