@@ -149,3 +149,6 @@ fn one_line(text: &str) -> String {
     const LONGEST: usize = 1000;
     text.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
+
+#[cfg(test)]
+mod tests;

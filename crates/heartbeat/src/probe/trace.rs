@@ -22,6 +22,8 @@ pub enum Phase {
     Dns,
     /// Connecting.
     Connect,
+    /// Asking a proxy for a tunnel. A part of connecting.
+    Tunnel,
     /// The TLS handshake.
     Tls,
     /// From the request to the first byte of the answer.
@@ -38,6 +40,7 @@ impl Phase {
         match self {
             Self::Dns => "resolving the name",
             Self::Connect => "connecting",
+            Self::Tunnel => "asking the proxy for a tunnel",
             Self::Tls => "in the TLS handshake",
             Self::FirstByte => "waiting for the first byte",
             Self::Answer => "receiving the answer",
@@ -155,7 +158,7 @@ impl State {
         let Some((phase, since)) = self.current.take() else { return };
         let slot = match phase {
             Phase::Dns => &mut self.done.dns,
-            Phase::Connect => &mut self.done.connect,
+            Phase::Connect | Phase::Tunnel => &mut self.done.connect,
             Phase::Tls => &mut self.done.tls,
             Phase::FirstByte => &mut self.done.first_byte,
             Phase::Answer | Phase::Command => return,

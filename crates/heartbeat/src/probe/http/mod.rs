@@ -34,7 +34,7 @@ use super::expect::Limits;
 use super::net::{self, Way};
 use super::resolve::Resolver;
 use super::target::Target;
-use super::{Boxed, Failure, Kind, Observation, PickedBy, Prober, Spec, Trace, World, target, tls};
+use super::{Boxed, Failure, Kind, Observation, Phase, PickedBy, Prober, Spec, Trace, World, target, tls};
 use crate::config::values::{Secret, Size, words};
 use crate::config::{Context, Fields, Node, Shape, Value};
 use crate::host::env;
@@ -190,8 +190,8 @@ fn request_headers(
 
 fn auth(fields: &mut Fields<'_, '_, '_>, target: Option<&Target>) -> Option<Option<Auth>> {
     let basic = fields.section("basic", "Basic authentication (RFC 7617).", |fields| {
-        let user: Option<String> = fields.optional("user", "Our name.");
-        let password: Option<Secret> = fields.optional("password", "Our password.");
+        let user: Option<String> = fields.optional("user", "The name to log in with.");
+        let password: Option<Secret> = fields.optional("password", "The password to log in with.");
         Some((user, password))
     });
     let bearer: Option<Secret> = fields.optional("bearer", "A bearer token (RFC 6750).");
@@ -399,6 +399,7 @@ impl HttpProber {
         }
         if let Some(proxy) = &self.proxy {
             let bracketed = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+            trace.enter(Phase::Tunnel);
             proxy.tunnel(&mut stream, &bracketed).await?;
         }
         let stream = self.tls.connect(&host, stream, trace).await?;

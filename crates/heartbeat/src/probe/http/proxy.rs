@@ -32,8 +32,8 @@ impl ProxySpec {
     pub(super) fn read(fields: &mut Fields<'_, '_, '_>) -> Option<Option<Self>> {
         fields.section("proxy", "The HTTP proxy to go through. The environment names none.", |fields| {
             let target: Option<Target> = fields.optional("url", "Where it is: `http://host:port`.");
-            let user: Option<String> = fields.optional("user", "Our name there.");
-            let password: Option<Secret> = fields.optional("password", "Our password there.");
+            let user: Option<String> = fields.optional("user", "The name to log in with, there.");
+            let password: Option<Secret> = fields.optional("password", "The password to log in with, there.");
             let Some(target) = target else {
                 if user.is_some() || password.is_some() {
                     fields.error("user", "`proxy` needs its `url`");

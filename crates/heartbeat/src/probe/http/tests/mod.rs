@@ -2,7 +2,9 @@
 
 mod conditions;
 mod hostile;
+mod proxies;
 mod redirects;
+mod versions;
 
 use heartbeat_core::outcome::Fault;
 
