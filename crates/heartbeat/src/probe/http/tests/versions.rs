@@ -70,7 +70,7 @@ async fn the_version_is_negotiated() {
 #[tokio::test]
 async fn http2_without_tls() {
     let server = fake::serve(|stream| serve_http2(stream, Some("hello"))).await;
-    let seen = format!("HTTP/2.0 http://other.example/a?b hello");
+    let seen = "HTTP/2.0 http://other.example/a?b hello";
     let text = format!(
         "{{ url: '{}', http: 2, headers: {{ host: other.example }}, expect: {{ headers: {{ x-seen: '{seen}' }}, body: {{ contains: hello }} }} }}",
         server.url("/a?b")
