@@ -76,3 +76,45 @@ fn edge(point: u64, period: Duration) -> Mono {
 fn nanos(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use super::{Grid, slack};
+    use crate::{Id, Mono};
+
+    fn at(seconds: u64) -> Mono {
+        Mono::from_origin(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn slack_is_a_twentieth_at_most_and_cells_share_their_edges() {
+        let cells = [60_000, 1000, 999, 500, 499, 100].map(|period| slack(Duration::from_millis(period)));
+        assert_eq!(cells.map(|cell| cell.as_micros()), [50_000, 50_000, 25_000, 25_000, 12_500, 3_125]);
+        assert!(slack(Duration::ZERO) > Duration::ZERO);
+    }
+
+    #[test]
+    fn the_next_probe_is_on_the_grid_at_least_half_a_period_later() {
+        let half = Grid { fraction: 1 << 63 };
+        let period = Duration::from_secs(60);
+        assert_eq!(half.next(period, None, at(0)), at(30));
+        assert_eq!(half.next(period, None, at(30)), at(30));
+        assert_eq!(half.next(period, Some(at(30)), at(31)), at(90));
+        assert_eq!(half.next(period, Some(at(60)), at(61)), at(90));
+        assert_eq!(half.next(period, Some(at(61)), at(62)), at(150));
+        assert_eq!(half.next(period, Some(at(30)), at(100)), at(150));
+    }
+
+    #[test]
+    fn few_checks_start_at_once_and_many_within_the_period() {
+        let grid = Grid::of(&Id::from("web"));
+        let minute = Duration::from_secs(60);
+        assert_eq!(grid.first(at(7), minute, 49), at(7));
+        for checks in [50, 1000, 1_000_000] {
+            let wait = grid.first(at(7), minute, checks).since(at(7));
+            assert!(wait <= minute.min(Duration::from_millis(checks as u64)), "{wait:?}");
+        }
+    }
+}
