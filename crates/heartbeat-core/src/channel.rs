@@ -1,14 +1,14 @@
 //! The worker of one alert channel: which message is tried next, and what becomes of those that cannot be delivered.
 //!
-//! Messages about one check or group form a *thread*, which is delivered in order, one at a time; threads do not wait for
-//! each other. Every attempt that failed lengthens two waits: that of its message, and that of the channel as a whole.
-//! While the channel as a whole waits, one attempt at a time feels whether the provider is back, so that a provider that
-//! is gone sees one attempt in five minutes however many messages are owed. Threads take turns: a message that the
+//! Messages about one check or group form a *thread*, which is delivered in order, one at a time; threads do not wait
+//! for each other. Every attempt that failed lengthens two waits: that of its message, and that of the channel as a
+//! whole. While the channel as a whole waits, one attempt at a time feels whether the provider is back: it then
+//! sees one attempt in five minutes, however many messages are owed. Threads take turns: a message that the
 //! provider chokes on delays the others by a second or two, not by its own long backoff.
 //!
-//! What comes too late or is too much is said in other words (see [`Saying`]) and never dropped: the messages of a summary
-//! stay unsettled until the summary is accepted, so that a crash loses none of them. A summary that has been tried once
-//! stays as it is: its retries must say what the first attempt said, for the provider may have taken that one over.
+//! What comes too late or is too much is said in other words (see [`Saying`]) and never dropped: the messages of a
+//! summary stay unsettled until the summary is accepted, so that a crash loses none of them. A summary that has been
+//! tried once stays as it is: its retries must say what the first attempt said, which the provider may have taken.
 //!
 //! The wall clock is read once, when a message arrives; what waits afterwards waits on the monotonic clock.
 //!

@@ -9,8 +9,9 @@ use super::{Hands, Roster, Started};
 use crate::alert::{Accepted, Boxed, Channel, Refused};
 use crate::message::Message;
 
-/// Hands that only say what they would run, and a roster whose alerts only say what they would send. What they are given
-/// counts as done, so the store beside them must be one that forgets.
+/// Hands that only say what they would run, and a roster whose alerts only say what they would send.
+///
+/// What they are given counts as done, so the store beside them must be one that forgets.
 pub fn dry(mut roster: Roster) -> (Arc<dyn Hands>, Roster) {
     for (id, (_, channel)) in &mut roster.alerts {
         *channel = Arc::new(Dry(id.to_string()));

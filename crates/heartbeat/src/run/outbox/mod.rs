@@ -1,9 +1,9 @@
 //! The outbox: carries out what has been decided and committed.
 //!
 //! The worker takes no instruction. It learns of unsettled deliveries from the ledger, once, and from what is committed
-//! after that; the latter are hints, and one for a delivery in hand does nothing. What is tried, and when, is decided by the
-//! [lanes](heartbeat_core::lane) of actions and the [channels](heartbeat_core::channel) of alerts, which are pure; here
-//! are the clock, the tasks and the way to the store.
+//! after that; the latter are hints, and one for a delivery in hand does nothing. What is tried, and when, is decided
+//! by the [lanes](heartbeat_core::lane) of actions and the [channels](heartbeat_core::channel) of alerts, which are
+//! pure; here are the clock, the tasks and the way to the store.
 //!
 //! Every attempt is a task of its own, so that a provider or command that hangs delays nobody else. Everything that a
 //! decision writes goes to the store in the order in which it was decided, in one transaction with the notices that
@@ -110,8 +110,8 @@ enum Order {
 }
 
 impl Outbox {
-    /// Prepares a worker for what `ledger` says is owed. The future is the worker; it resolves when everything is at rest
-    /// after [`Outbox::stop`] or, in a single run, [`Outbox::finish`].
+    /// Prepares a worker for what `ledger` says is owed. The future is the worker; it resolves when everything is at
+    /// rest after [`Outbox::stop`] or, in a single run, [`Outbox::finish`].
     pub fn new(setup: Setup, ledger: &Ledger) -> (Self, impl Future<Output = ()> + Send + use<>) {
         let (orders, inbox) = mpsc::unbounded_channel();
         let remembered = worker::Remembered::of(ledger);
