@@ -9,6 +9,9 @@ use crate::config::values::secret::REDACTED;
 use crate::config::{Context, Node, Shape, Value};
 use crate::host::env;
 
+/// Parts of a URL that are shorter are no secrets.
+const SHORTEST_TOKEN: usize = 6;
+
 /// A URL, or where to find it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct HookUrl(Secret);
@@ -31,10 +34,11 @@ impl HookUrl {
     pub(super) fn reveal(&self, cleaner: &mut Cleaner) -> Result<String, String> {
         let text = self.0.reveal(&env::variable)?.trim().to_owned();
         let url = http::parse(&text).map_err(|error| format!("{}: {error}", self.shown()))?;
-        if url.path().len() > 1 {
-            cleaner.hide(url.path());
-        }
-        cleaner.hide(url.query().unwrap_or_default());
+        // Services put tokens into single segments or parameters; what is short is a word of theirs, such as `hook`.
+        let segments = url.path_segments().into_iter().flatten().map(str::to_owned);
+        let parameters = url.query_pairs().map(|(_, value)| value.into_owned());
+        let parts = segments.chain(parameters).filter(|part| part.len() >= SHORTEST_TOKEN);
+        parts.for_each(|part| cleaner.hide(part));
         Ok(text)
     }
 }

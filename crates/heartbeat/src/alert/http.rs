@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use heartbeat_core::Wall;
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, LOCATION, RETRY_AFTER, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -38,8 +38,12 @@ const LONGEST_HEAD: usize = 64 * 1024;
 
 /// A place that takes requests.
 pub(super) struct Endpoint {
-    /// Without credentials.
-    url: Url,
+    host: String,
+    port: u16,
+    /// Path and query.
+    target: Uri,
+    /// What the request says of the host.
+    authority: HeaderValue,
     authorization: Option<HeaderValue>,
     tls: Option<Tls>,
 }
@@ -50,17 +54,23 @@ impl Endpoint {
     /// # Errors
     /// A sentence about a URL or file that is wrong, without the URL: it may hold secrets.
     pub(super) fn new(url: &str, ca: Option<&Path>, cleaner: &mut Cleaner) -> Result<Self, String> {
-        let mut url = parse(url)?;
+        let url = parse(url)?;
         let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
         let authorization = match (decoded(url.username()), url.password().map(decoded)) {
             (user, None) if user.is_empty() => None,
             (user, password) => Some(basic(&user, &password.unwrap_or_default(), cleaner)),
         };
-        for cleared in [url.set_username(""), url.set_password(None)] {
-            cleared.expect("an http URL has a host, and so may have a user");
-        }
         let tls = (url.scheme() == "https").then(|| Tls::new(ca)).transpose()?;
-        Ok(Self { url, authorization, tls })
+        let unusable = |what: &str| format!("the {what} of the URL of {} cannot be sent over HTTP", origin(&url));
+        Ok(Self {
+            host: url.host_str().unwrap_or_default().to_owned(),
+            port: url.port_or_known_default().unwrap_or_default(),
+            target: url[Position::BeforePath..Position::AfterQuery].parse().map_err(|_| unusable("path"))?,
+            authority: HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort])
+                .map_err(|_| unusable("host"))?,
+            authorization,
+            tls,
+        })
     }
 
     /// Sends one request. What `headers` holds wins over the default headers.
@@ -68,12 +78,10 @@ impl Endpoint {
     /// # Errors
     /// What the network said.
     pub(super) async fn post(&self, headers: HeaderMap, body: impl Into<Bytes>) -> Result<Answer, String> {
-        let host = self.url.host_str().unwrap_or_default();
-        let port = self.url.port_or_known_default().unwrap_or_default();
         let request = self.request(headers, body.into());
-        let stream = connect(host, port).await?;
+        let stream = connect(&self.host, self.port).await?;
         match &self.tls {
-            Some(tls) => exchange(tls.handshake(host, stream).await?, request).await,
+            Some(tls) => exchange(tls.handshake(&self.host, stream).await?, request).await,
             None => exchange(stream, request).await,
         }
     }
@@ -81,11 +89,9 @@ impl Endpoint {
     fn request(&self, headers: HeaderMap, body: Bytes) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
-        let path = &self.url[Position::BeforePath..Position::AfterQuery];
-        *request.uri_mut() = path.parse().expect("what stands in a URL as its path and query is one");
-        let host = &self.url[Position::BeforeHost..Position::AfterPort];
+        *request.uri_mut() = self.target.clone();
         let all = request.headers_mut();
-        all.insert(HOST, HeaderValue::from_str(host).expect("the host of a URL is plain"));
+        all.insert(HOST, self.authority.clone());
         all.insert(USER_AGENT, HeaderValue::from_static(concat!("heartbeat/", env!("CARGO_PKG_VERSION"))));
         all.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         all.extend(self.authorization.clone().map(|value| (AUTHORIZATION, value)));
@@ -97,7 +103,7 @@ impl Endpoint {
 
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&origin(&self.url))
+        write!(f, "Endpoint({}:{})", self.host, self.port)
     }
 }
 
@@ -241,6 +247,13 @@ mod tests {
     }
 
     #[test]
+    fn whatever_a_url_holds_can_be_sent_or_is_refused() {
+        for odd in ["//x", "/a|b`c{d}^", "/?q=`|{}^\\'", "/%zz", "/é?ü=ö", "/;a=b", "?a", ""] {
+            let _ = Endpoint::new(&format!("http://example.org{odd}"), None, &mut Cleaner::default());
+        }
+    }
+
+    #[test]
     fn requests_go_to_the_path_and_not_to_the_user() {
         let mut cleaner = Cleaner::default();
         let endpoint =
@@ -249,6 +262,6 @@ mod tests {
         assert_eq!(request.uri(), "/a/b?c=d");
         assert_eq!(request.headers()[HOST], "[::1]:8080");
         assert_eq!(request.headers()[AUTHORIZATION], format!("Basic {}", STANDARD.encode("u@x:p w")));
-        assert_eq!(format!("{endpoint:?}"), "http://[::1]:8080");
+        assert_eq!(format!("{endpoint:?}"), "Endpoint([::1]:8080)");
     }
 }

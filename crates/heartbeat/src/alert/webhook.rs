@@ -51,24 +51,26 @@ fn decode(fields: &mut Fields<'_, '_, '_>) -> Option<Box<dyn Spec>> {
         fields.optional("body", "A JSON template in place of the document; values are escaped for JSON.");
     let ca: Option<FilePath> =
         fields.optional("ca", "A PEM file of authorities that are trusted in place of the system's.");
-    let mut names = Some(Vec::new());
-    for (name, value) in headers {
-        match HeaderName::try_from(&name) {
-            Ok(header) if !RESERVED.contains(&header.as_str()) => names.as_mut().map(|all| all.push((header, value))),
-            Ok(_) => {
-                fields.error("headers", format!("the header `{name}` is set by heartbeat itself"));
-                names.take().map(drop)
-            }
-            Err(_) => {
-                fields.error("headers", format!("`{name}` is not the name of a header"));
-                names.take().map(drop)
-            }
-        };
-    }
+    let headers: Vec<_> = headers.into_iter().map(|(name, value)| Some((header_name(fields, &name)?, value))).collect();
     if let Some(body) = &body {
         body.templates().for_each(|template| refuse_unknown_names(fields, "body", template));
     }
-    Some(Box::new(Webhook { url: url?, headers: names?, secret, body, ca: ca.map(|path| path.0) }))
+    let headers = headers.into_iter().collect::<Option<_>>()?;
+    Some(Box::new(Webhook { url: url?, headers, secret, body, ca: ca.map(|path| path.0) }))
+}
+
+fn header_name(fields: &mut Fields<'_, '_, '_>, name: &str) -> Option<HeaderName> {
+    match HeaderName::try_from(name) {
+        Ok(header) if RESERVED.contains(&header.as_str()) => {
+            fields.error("headers", format!("the header `{name}` is set by heartbeat itself"));
+            None
+        }
+        Ok(header) => Some(header),
+        Err(_) => {
+            fields.error("headers", format!("`{name}` is not the name of a header"));
+            None
+        }
+    }
 }
 
 #[derive(Debug)]

@@ -3,6 +3,8 @@
 use std::any::Any;
 use std::sync::{Arc, Mutex};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
@@ -21,6 +23,19 @@ pub(super) const SECRETS: [(&str, &str); 6] = [
     ("webhook", "headers"),
     ("webhook", "secret"),
 ];
+
+/// What no output may hold: the canary, and the forms in which a password goes over the wire.
+pub(super) fn forbidden() -> Vec<String> {
+    let forms = [
+        CANARY.to_owned(),
+        format!("me:{CANARY}-user"),
+        format!("AC0123456789abcdef:{CANARY}"),
+        format!("\0me\0{CANARY}"),
+        format!("\0me@gmail.com\0{CANARY}"),
+    ];
+    let encoded: Vec<_> = forms.iter().map(|form| STANDARD.encode(form)).collect();
+    encoded.into_iter().chain([CANARY.to_owned()]).collect()
+}
 
 /// How a provider behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,8 +111,8 @@ async fn web(kind: &str, mood: Mood) -> Rig {
              to_number: +12224443131\nendpoint: http://{address}\n"
         ),
         _ => format!(
-            "type: webhook\nurl: http://me:{CANARY}@{address}/hook/{CANARY}?t={CANARY}\n\
-             headers: {{ x-token: {CANARY} }}\nsecret: {CANARY}\n"
+            "type: webhook\nurl: http://me:{CANARY}-user@{address}/hook/{CANARY}-path?t={CANARY}-query\n\
+             headers: {{ x-token: {CANARY}-header }}\nsecret: {CANARY}-key\n"
         ),
     };
     rig(yaml, seen, server)
