@@ -2,4 +2,7 @@
 #![allow(clippy::disallowed_methods)] // tests start processes and read clocks
 
 mod arrows;
+mod crash;
+mod process;
+mod reload;
 mod support;

@@ -1,0 +1,156 @@
+//! kill -9 at any time, and at named places: nothing is lost, and what comes twice comes with the same key.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use heartbeat::store::{self, Storage};
+use heartbeat_core::delivery::{Delivery, Status};
+use heartbeat_core::intent::Event;
+
+use crate::support::{Home, Web, wait_for};
+
+/// Two checks that flap, one webhook that keeps a ledger.
+fn configuration(first: &Web, second: &Web, ledger: &Web) -> String {
+    format!(
+        "defaults: {{ interval: 60ms, fast_interval: 60ms, timeout: 50ms, fall: 1, rise: 1, remind: never }}\n\
+         checks:\n  first: {{ url: \"{}\" }}\n  second: {{ url: \"{}\" }}\n\
+         alerts:\n  ledger: {{ type: webhook, url: \"{}\", limit: none, timeout: 5s }}\n\
+         storage: sqlite:state.db\n",
+        first.url(),
+        second.url(),
+        ledger.url(),
+    )
+}
+
+/// What the store knows of all deliveries, settled or not, by key.
+fn deliveries(home: &Home) -> BTreeMap<String, Delivery> {
+    let snapshot =
+        store::read(&Storage::Sqlite(home.path("state.db")), usize::MAX >> 1).expect("the store can be read");
+    let settled = snapshot.history.settled.into_iter();
+    let owed = snapshot.ledger.outbox.into_values();
+    settled.chain(owed).map(|delivery| (delivery.intent.key.to_string(), delivery)).collect()
+}
+
+/// Every key that the webhook has said yes to, with how often.
+fn accepted(ledger: &Web) -> BTreeMap<String, usize> {
+    let mut keys = BTreeMap::new();
+    for request in ledger.requests() {
+        if request.status == 200 {
+            let key = request.header("Idempotency-Key").expect("every message has a key").to_owned();
+            *keys.entry(key).or_default() += 1;
+        }
+    }
+    keys
+}
+
+/// Runs until nothing is owed any more, then ends in an orderly way.
+fn drain(home: &Home) {
+    let program = home.start(&["run", "-c", "heartbeat.yaml"]);
+    wait_for("everything owed is delivered", || {
+        let status = home.run(&["status", "--json", "-c", "heartbeat.yaml"]).stdout;
+        let status: serde_json::Value = serde_json::from_str(&status).ok()?;
+        (status["outbox"] == 0).then_some(())
+    });
+    let ended = program.terminate();
+    assert_eq!(ended.code, 0, "{}", ended.stdout);
+}
+
+/// Compares the receiver's ledger with the store's; `crashes` bounds the doubles.
+fn compare(home: &Home, ledger: &Web, crashes: usize) {
+    let decided = deliveries(home);
+    let accepted = accepted(ledger);
+    for (key, delivery) in &decided {
+        let arrived = accepted.contains_key(key);
+        match delivery.status {
+            Status::Done(_) => assert!(arrived, "marked as delivered but never received: {key}"),
+            // An up whose down was never sent is not needed; the answer says so.
+            Status::Superseded(_) => assert!(!delivery.answer.is_empty(), "{key} was superseded without a reason"),
+            ref other => panic!("{key} is {other:?}: {}", delivery.answer),
+        }
+    }
+    for key in accepted.keys() {
+        assert!(decided.contains_key(key), "received but never decided: {key}");
+    }
+    let doubles: usize = accepted.values().map(|times| times - 1).sum();
+    assert!(doubles <= crashes, "{doubles} doubles after {crashes} crashes");
+    let downs: BTreeSet<_> = decided
+        .values()
+        .filter(|delivery| delivery.intent.event == Event::Down)
+        .map(|delivery| (delivery.intent.subject.clone(), delivery.intent.incident))
+        .collect();
+    assert_eq!(
+        downs.len(),
+        decided.values().filter(|delivery| delivery.intent.event == Event::Down).count(),
+        "an incident has two downs"
+    );
+}
+
+#[test]
+fn a_hundred_kills_in_a_storm_lose_nothing() {
+    const KILLS: usize = 100;
+    let (first, second, ledger) = (Web::answering(200), Web::answering(200), Web::answering(200));
+    let home = Home::new().with("heartbeat.yaml", &configuration(&first, &second, &ledger));
+    // A fixed sequence, so that a failure can be repeated.
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = |bound: u64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) % bound
+    };
+    for round in 0..KILLS {
+        let program = home.start(&["run", "-c", "heartbeat.yaml"]);
+        let until = Instant::now() + Duration::from_millis(40 + next(160));
+        while Instant::now() < until {
+            let target = if next(2) == 0 { &first } else { &second };
+            let before = target.hits();
+            target.answer(if next(2) == 0 { 200 } else { 503 });
+            // The storm follows the probes; where none comes before the kill, the kill comes first.
+            while target.hits() == before && Instant::now() < until {
+                std::thread::yield_now();
+            }
+        }
+        program.kill();
+        // A provider that says no for a while, too.
+        ledger.answer(if round % 7 == 3 { 503 } else { 200 });
+    }
+    ledger.answer(200);
+    first.answer(200);
+    second.answer(200);
+    drain(&home);
+    compare(&home, &ledger, KILLS);
+    let transitions = deliveries(&home).len();
+    assert!(transitions > 20, "the storm was none: {transitions} deliveries");
+}
+
+/// Dies at a named place and is started again: the message arrives; twice only where nobody can know.
+#[cfg(feature = "failpoints")]
+fn dies_at(place: &str, most: usize) {
+    let (first, second, ledger) = (Web::answering(200), Web::answering(503), Web::answering(200));
+    let home = Home::new().with("heartbeat.yaml", &configuration(&first, &second, &ledger));
+    let mut command = home.command(&["run", "-c", "heartbeat.yaml"]);
+    command.env("HEARTBEAT_FAILPOINT", place);
+    let died = crate::support::Program::start(command).wait();
+    assert_eq!(died.code, -9, "it did not die at {place}: {}", died.stdout);
+    drain(&home);
+    compare(&home, &ledger, 1);
+    let downs = accepted(&ledger).into_iter().filter(|(key, _)| key.starts_with("down/")).collect::<Vec<_>>();
+    assert_eq!(downs.len(), 1, "one down: {downs:?}");
+    assert!(downs[0].1 <= most, "came {} times: {downs:?}", downs[0].1);
+}
+
+#[cfg(feature = "failpoints")]
+#[test]
+fn a_crash_before_the_commit_decides_again() {
+    dies_at("before-commit", 1);
+}
+
+#[cfg(feature = "failpoints")]
+#[test]
+fn a_crash_after_the_commit_delivers_what_was_decided() {
+    dies_at("after-commit", 1);
+}
+
+#[cfg(feature = "failpoints")]
+#[test]
+fn a_crash_after_the_providers_yes_repeats_the_same_key() {
+    dies_at("after-yes", 2);
+}
