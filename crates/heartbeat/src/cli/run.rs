@@ -109,8 +109,8 @@ fn serve(
         let listening = listen(&storage, &plan).map(|server| tokio::spawn(server.serve(calls_in)));
         let surroundings =
             Surroundings { config: config.to_owned(), log, calls, notifier: Notifier::from_environment(), world };
-        tracing::info!("started with {}, the state in {location}", config.display());
         let ended = live(session, ledger, surroundings, || {
+            tracing::info!("started with {}, the state in {location}", config.display());
             if stance == Stance::Detached
                 && let Err(error) = daemon::tell_ready()
             {

@@ -45,7 +45,8 @@ fn accepted(ledger: &Web) -> BTreeMap<String, usize> {
 
 /// Runs until nothing is owed any more, then ends in an orderly way.
 fn drain(home: &Home) {
-    let program = home.start(&["run", "-c", "heartbeat.yaml"]);
+    let mut program = home.start(&["run", "-c", "heartbeat.yaml"]);
+    program.wait_for("started with");
     wait_for("everything owed is delivered", || {
         let status = home.run(&["status", "--json", "-c", "heartbeat.yaml"]).stdout;
         let status: serde_json::Value = serde_json::from_str(&status).ok()?;
@@ -98,15 +99,16 @@ fn a_hundred_kills_in_a_storm_lose_nothing() {
     };
     for round in 0..KILLS {
         let program = home.start(&["run", "-c", "heartbeat.yaml"]);
-        let until = Instant::now() + Duration::from_millis(40 + next(160));
-        while Instant::now() < until {
+        // The storm follows the probes, so that it is one on a busy machine too; then the kill comes at any time.
+        for _ in 0..=next(5) {
             let target = if next(2) == 0 { &first } else { &second };
-            let before = target.hits();
             target.answer(if next(2) == 0 { 200 } else { 503 });
-            // The storm follows the probes; where none comes before the kill, the kill comes first.
-            while target.hits() == before && Instant::now() < until {
-                std::thread::yield_now();
-            }
+            let before = target.hits();
+            wait_for("a probe", || (target.hits() > before).then_some(()));
+        }
+        let until = Instant::now() + Duration::from_micros(next(40_000));
+        while Instant::now() < until {
+            std::thread::yield_now();
         }
         program.kill();
         // A provider that says no for a while, too.
@@ -117,8 +119,8 @@ fn a_hundred_kills_in_a_storm_lose_nothing() {
     second.answer(200);
     drain(&home);
     compare(&home, &ledger, KILLS);
-    let transitions = deliveries(&home).len();
-    assert!(transitions > 20, "the storm was none: {transitions} deliveries");
+    let decided = deliveries(&home).len();
+    assert!(decided > KILLS / 2, "the storm was none: {decided} deliveries");
 }
 
 /// Dies at a named place and is started again: the message arrives; twice only where nobody can know.

@@ -3,6 +3,10 @@
 
 mod arrows;
 mod crash;
+mod documents;
+mod faults;
+mod forerunners;
+mod isolation;
 mod process;
 mod reload;
 mod support;

@@ -168,7 +168,8 @@ fn the_example_is_all_up() {
 
 #[test]
 fn the_last_line_of_defence_is_a_right_exit_code() {
-    let home = Home::new().with("heartbeat.yaml", "checks: {}\nalerts: []\n");
+    let closed = closed_port();
+    let home = Home::new().with("heartbeat.yaml", &format!("checks: [\"tcp://127.0.0.1:{closed}\"]\nalerts: []\n"));
     let cases: [(&[&str], i32); 6] = [
         (&["no-such-command"], 64),
         (&["--version"], 0),
@@ -181,6 +182,6 @@ fn the_last_line_of_defence_is_a_right_exit_code() {
         let ended = home.run(arguments);
         assert_eq!(ended.code, code, "{arguments:?}: {}{}", ended.stdout, ended.stderr);
     }
-    let refused = home.run(&["check", &format!("tcp://127.0.0.1:{}", closed_port())]);
+    let refused = home.run(&["check", &format!("tcp://127.0.0.1:{closed}")]);
     assert_eq!(refused.code, 2, "{}{}", refused.stdout, refused.stderr);
 }

@@ -33,7 +33,8 @@ fn a_counter_survives_restarts_and_reloads_and_the_next_failure_is_the_one_that_
 
     // Each start probes once; the next probe is an hour away.
     for expected in 1..=2 {
-        let program = home.start(&["run"]);
+        let mut program = home.start(&["run"]);
+        program.wait_for("started with");
         wait_for("the first probe is counted", || (failures(&home, "web") == expected).then_some(()));
         assert_eq!(program.terminate().code, 0);
     }
@@ -41,7 +42,8 @@ fn a_counter_survives_restarts_and_reloads_and_the_next_failure_is_the_one_that_
     assert_eq!(check(&home, "web")["epoch"], 0);
 
     // At fall - 1: a reload of the same file is no event, a broken one changes nothing.
-    let program = home.start(&["run"]);
+    let mut program = home.start(&["run"]);
+    program.wait_for("started with");
     wait_for("the third failure", || (failures(&home, "web") == 3).then_some(()));
     wait_for("the alert", || (told(&home) == 1).then_some(()));
     for _ in 0..3 {
@@ -58,7 +60,8 @@ fn a_counter_survives_restarts_and_reloads_and_the_next_failure_is_the_one_that_
     assert_eq!(program.terminate().code, 0);
 
     // A restart while it is down is no event either.
-    let program = home.start(&["run"]);
+    let mut program = home.start(&["run"]);
+    program.wait_for("started with");
     wait_for("the probe of the restart", || (failures(&home, "web") == 4).then_some(()));
     assert_eq!(program.terminate().code, 0);
     assert_eq!(check(&home, "web")["epoch"], 1);
@@ -100,10 +103,10 @@ fn a_broken_file_at_reload_is_refused_with_its_problem() {
     let home = Home::new().with("heartbeat.yaml", &good);
     let mut program = home.start(&["run"]);
     program.wait_for("started with");
-    home.write("heartbeat.yaml", &good.replace("url:", "ulr:"));
+    home.write("heartbeat.yaml", &good.replace("alerts:", "alrets: []\nalerts:"));
     let refused = home.run(&["reload"]);
     assert_eq!(refused.code, 78, "{}{}", refused.stdout, refused.stderr);
-    assert!(refused.stderr.contains("did you mean `url`?"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("did you mean `alerts`?"), "{}", refused.stderr);
     assert_eq!(program.terminate().code, 0);
 }
 
