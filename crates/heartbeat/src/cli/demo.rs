@@ -72,8 +72,8 @@ async fn show(screen: Screen) -> Result<Exit, Exit> {
     screen.data("A web shop answers on loopback. heartbeat checks it once a second, by this configuration:\n");
     screen.data(text.lines().map(|line| format!("    {line}\n")).collect::<String>());
 
-    let built = prepare::build(screen, plan, &World::new())?;
-    let opened = prepare::open(screen, &Storage::Memory)?;
+    let built = prepare::build(screen, Arc::clone(&plan), &World::new())?;
+    let opened = prepare::open(screen, &plan, &Storage::Memory)?;
     let ledger = opened.ledger.clone();
     let session = Session::start(built, opened, Mode::Daemon, Effects::Real).map_err(|error| fault(&error))?;
     let mut stage = Stage { screen, start: clock::mono(), broken, told_up: false, promoted: false };

@@ -43,7 +43,7 @@ fn round(global: &Global, screen: Screen, plan: &Arc<Plan>, effects: Effects) ->
     let storage = prepare::storage(global, screen, plan)?;
     let world = World::new();
     let built = prepare::build(screen, Arc::clone(plan), &world)?;
-    let opened = prepare::open(screen, &storage)?;
+    let opened = prepare::open(screen, plan, &storage)?;
     let runtime = runtime::probing().map_err(|error| failed(Exit::Fault, &error))?;
     runtime.block_on(async {
         let ledger = opened.ledger.clone();

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use super::args::Global;
 use super::screen::Screen;
 use crate::exit::Exit;
-use crate::plan::{Plan, Storage};
+use crate::host::clock;
+use crate::plan::{Format, Plan, Storage};
 use crate::probe::World;
 use crate::run::build::Built;
 use crate::run::control;
-use crate::store::{self, Opened, StoreFault, place};
+use crate::store::{self, Opened, StoreFault, cron, place};
 
 /// The store that the options, the configuration or else the default name.
 pub fn storage(global: &Global, screen: Screen, plan: &Plan) -> Result<Storage, Exit> {
@@ -36,19 +37,28 @@ fn named(state: &str) -> Storage {
     }
 }
 
-/// Opens the store and says what it found there.
-pub fn open(screen: Screen, storage: &Storage) -> Result<Opened, Exit> {
-    let opened = store::open(storage).map_err(|error| {
+/// Opens the store, takes over what the cron utility left, and says what was found.
+pub fn open(screen: Screen, plan: &Plan, storage: &Storage) -> Result<Opened, Exit> {
+    let mut opened = store::open(storage).map_err(|error| {
         screen.error(&error);
         match error.class {
             StoreFault::Locked => Exit::Locked,
             _ => Exit::Failed,
         }
     })?;
+    if plan.format == Format::Cron {
+        cron::adopt(&mut opened, storage, clock::wall(), |name| known(plan, name));
+    }
     for notice in &opened.notices {
         tracing::error!("{notice}");
     }
     Ok(opened)
+}
+
+/// The check that the cron utility knew by this name.
+fn known(plan: &Plan, name: &str) -> Option<cron::Known> {
+    let check = plan.checks.iter().find(|check| check.about.name == name)?;
+    Some(cron::Known { id: check.about.id.clone(), target: check.target, alerts: check.alerts.clone() })
 }
 
 /// Opens what the plan describes.

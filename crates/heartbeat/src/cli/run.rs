@@ -94,7 +94,7 @@ fn serve(
     };
     let world = Arc::new(World::new());
     let built = prepare::build(screen, Arc::clone(&plan), &world)?;
-    let opened = prepare::open(screen, &storage)?;
+    let opened = prepare::open(screen, &plan, &storage)?;
     let ledger = opened.ledger.clone();
     let location = opened.store.location();
     let runtime = runtime::probing().map_err(|error| refuse(screen, Exit::Fault, error))?;

@@ -11,6 +11,8 @@ use crate::store::writer::Durability;
 
 /// After the longest timeout everything must be over within this.
 const MARGIN: Duration = Duration::from_secs(30);
+/// Of that, the time that commands have to end when they are told to, and the store to be closed.
+const END: Duration = Duration::from_secs(12);
 
 /// Works through one round and puts everything away. Returns what is remembered at its end.
 pub async fn run(mut session: Session, ledger: Ledger) -> (Durability, Ledger) {
@@ -30,7 +32,8 @@ pub async fn run(mut session: Session, ledger: Ledger) -> (Durability, Ledger) {
             break;
         }
     }
-    session.finish(longest + MARGIN).await
+    let left = until.since(clock::mono()).saturating_sub(END);
+    session.finish(left).await
 }
 
 /// Of probes, commands and messages.

@@ -37,6 +37,8 @@ fn accepted(ledger: &Web) -> BTreeMap<String, usize> {
     for request in ledger.requests() {
         if request.status == 200 {
             let key = request.header("Idempotency-Key").expect("every message has a key").to_owned();
+            let body: serde_json::Value = serde_json::from_str(&request.body).expect("a JSON document");
+            assert_eq!(body["key"], key, "the document has the header's key");
             *keys.entry(key).or_default() += 1;
         }
     }

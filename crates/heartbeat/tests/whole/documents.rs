@@ -33,7 +33,7 @@ fn the_readmes_commands_do_what_it_says() {
         match words[0] {
             "run" => {
                 let mut program = home.start(&words);
-                program.wait_for("started with");
+                program.wait_for("is up");
                 assert_eq!(program.terminate().code, 0);
             }
             // The README's file has no action, and its alert has another name.
@@ -138,7 +138,8 @@ fn the_examples_are_valid_by_the_schema_and_a_mistake_is_not() {
 #[test]
 fn the_full_example_is_right() {
     let example = repository().join("examples/full.yaml");
-    let mut command = Home::new().command(&["config", "check", "-c", &example.display().to_string()]);
+    let home = Home::new();
+    let mut command = home.command(&["config", "check", "-c", &example.display().to_string()]);
     for name in ["HASS_TOKEN", "GMAIL_PASSWORD", "HOOK_SECRET"] {
         command.env(name, "canary");
     }
