@@ -16,3 +16,6 @@ pub mod reload;
 pub mod session;
 pub mod status;
 pub mod wiring;
+
+#[cfg(test)]
+mod timelines;

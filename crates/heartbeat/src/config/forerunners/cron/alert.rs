@@ -10,8 +10,8 @@ use crate::config::{Problem, Problems, Span};
 /// The types of alerts.
 pub const TYPES: [&str; 3] = ["gmail", "twilio", "shell"];
 
-/// The settings of an alert. They have the names of the native keys.
-fn settings(kind: &str) -> &'static [&'static str] {
+/// The settings of an alert of that type. They have the names of the native keys.
+pub fn settings(kind: &str) -> &'static [&'static str] {
     match kind {
         "gmail" => &["sent_from", "gmail_password", "to", "subject"],
         "twilio" => &["account_sid", "auth_token", "from_number", "to_number"],

@@ -14,8 +14,8 @@ use crate::config::node::{Body, Key, Node};
 use crate::config::problem::did_you_mean;
 use crate::config::{Problem, Problems, Span};
 
-pub use alert::TYPES as ALERTS;
-pub use test::{COMMON, TYPES as TESTS};
+pub use alert::{TYPES as ALERTS, settings as alert_settings};
+pub use test::{COMMON, TYPES as TESTS, settings as test_settings};
 
 /// Where the utility kept its state: beside its configuration.
 const STATE_FILE: &str = ".heartbeat.state.json";

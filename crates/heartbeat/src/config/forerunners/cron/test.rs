@@ -9,15 +9,17 @@ use crate::config::node::{Body, Key, Node};
 use crate::config::problem::did_you_mean;
 use crate::config::{Problem, Problems, Span};
 
-/// The types of tests, each with the settings of its own.
-const SETTINGS: [(&str, &[&str]); 3] = [
-    ("http", &["url", "headers", "timeout"]),
-    ("tcp", &["host", "port", "timeout"]),
-    ("shell", &["command", "timeout"]),
-];
-
 /// The types of tests.
 pub const TYPES: [&str; 3] = ["http", "tcp", "shell"];
+
+/// The settings of a test of that type, besides those that all share.
+pub fn settings(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "http" => &["url", "headers", "timeout"],
+        "tcp" => &["host", "port", "timeout"],
+        _ => &["command", "timeout"],
+    }
+}
 
 /// The settings that all tests share.
 pub const COMMON: [&str; 5] = ["name", "down_message", "up_message", "ignore_fail_count", "alert_period_hours"];
@@ -222,8 +224,7 @@ fn own_values<'d>(item: &Item<'d>) -> Own<'d> {
 }
 
 fn warn_of_unknown(item: &Item<'_>, problems: &mut Problems) {
-    let own = SETTINGS.iter().find(|(kind, _)| *kind == item.kind).map_or(&[][..], |(_, settings)| settings);
-    let known = || COMMON.iter().chain(own).copied();
+    let known = || COMMON.iter().chain(settings(item.kind)).copied();
     for (key, node) in item.settings.iter().filter(|(key, _)| !known().any(|name| name == &*key.name)) {
         let consequence = match node.as_text() {
             Some(_) => "it only serves as a value for the test's messages",
@@ -233,15 +234,5 @@ fn warn_of_unknown(item: &Item<'_>, problems: &mut Problems) {
         let mut problem = Problem::warning(key.span, message);
         problem.help = did_you_mean(&key.name, known());
         problems.push(problem);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_type_has_its_settings() {
-        assert_eq!(SETTINGS.map(|(kind, _)| kind), TYPES);
     }
 }
