@@ -39,7 +39,8 @@ fn alert(item: &Item<'_>, problems: &mut Problems) -> Map {
     let known = settings(item.kind);
     for (key, node) in &item.settings {
         let name = &*key.name;
-        if !known.contains(&name) && !(ELSEWHERE.contains(&name) && item.kind != "shell") {
+        let is_known = known.contains(&name) || item.kind != "shell" && ELSEWHERE.contains(&name);
+        if !is_known {
             let message = format!("unknown key `{name}` in this {} alert: it means nothing", item.kind);
             let mut problem = Problem::warning(key.span, message);
             problem.help = did_you_mean(name, known.iter().copied());
