@@ -1,5 +1,6 @@
 //! What is wrong with a configuration, shown with the line that it stands on.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
@@ -138,7 +139,6 @@ impl Problems {
         for problem in sorted.iter().take(SHOWN) {
             self.render_one(problem, &mut out);
         }
-        let mut out = if sorted.is_empty() { out } else { without_secrets(&out) };
         if sorted.len() > SHOWN {
             let _ = writeln!(out, "and {} more", sorted.len() - SHOWN);
         }
@@ -150,7 +150,7 @@ impl Problems {
             Severity::Error => "error",
             Severity::Warning => "warning",
         };
-        let _ = writeln!(out, "{severity}: {}", problem.message);
+        let _ = writeln!(out, "{severity}: {}", without_passwords(&problem.message));
         if let Some(span) = problem.at {
             self.render_place(span, out);
         }
@@ -171,24 +171,29 @@ impl Problems {
         }
         let _ = writeln!(out, "  --> {}:{}:{}", source.name, span.line, span.column);
         if let Some(line) = source.text.lines().nth(span.line as usize - 1) {
-            let _ = writeln!(out, "   | {}", excerpt(line, span.column as usize));
+            let _ = writeln!(out, "   | {}", without_secrets(&excerpt(line, span.column as usize)));
         }
     }
 }
 
-/// Hides what looks like a secret: the password of a URL, and the value of a key that is called like one.
+/// Hides what looks like a secret in a line of a file: the password of a URL, and the value of a key that is called like
+/// one.
 ///
 /// A mistake may stand on the line of a secret, or keep us from finding out what is one. So names decide here.
-fn without_secrets(text: &str) -> String {
-    static IN_URL: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(r"(://[^/\s:@]*:)[^/\s@]+@").expect("a regular expression"));
+fn without_secrets(line: &str) -> String {
     static UNDER_KEY: LazyLock<Regex> = LazyLock::new(|| {
         let keys = r#"(?i)((?:password|passwd|secret|token|authorization|cookie|api[_-]?key)["']?\s*[:=]\s*)"#;
-        let values = r#"("[^"\n]*"|'[^'\n]*'|[^\s"'\[{,}`][^,}\n]*)"#;
+        let values = r#"("[^"]*"?|'[^']*'?|[^\s"'\[{,}][^,}]*)"#;
         Regex::new(&format!("{keys}{values}")).expect("a regular expression")
     });
-    let text = IN_URL.replace_all(text, "${1}(redacted)@");
-    UNDER_KEY.replace_all(&text, "${1}(redacted)").into_owned()
+    UNDER_KEY.replace_all(&without_passwords(line), "${1}(redacted)").into_owned()
+}
+
+/// Hides the passwords of URLs.
+fn without_passwords(text: &str) -> Cow<'_, str> {
+    static IN_URL: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"(://[^/\s:@]*:)[^/\s@]+@").expect("a regular expression"));
+    IN_URL.replace_all(text, "${1}(redacted)@")
 }
 
 /// A line that is fit for a terminal: no control characters, and of a long one the part around `column`.

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use heartbeat_core::policy::{DownWhen, Limit, Remind, Retry};
 
+use proptest::prelude::*;
+
 use super::{CommandLine, Loader, Plan, Storage, toy};
 use crate::config::Problems;
 use crate::config::write::write;
@@ -388,4 +390,35 @@ fn a_target_that_looks_like_a_secret_is_not_repeated() {
     assert!(!text.contains("canary"), "{text}");
     let text = refused("checks: { x: 'gopher://u:canary@x/' }\nalerts: ['imap://u:canary@x/']");
     assert!(!text.contains("canary"), "{text}");
+}
+
+/// A configuration with something of everything, to be bent.
+const EVERYTHING: &str = include_str!("../../../../examples/full.yaml");
+
+proptest! {
+    /// Whatever is cut out of a good file, doubled or put into it: there is an answer, and an error where there is no plan.
+    #[test]
+    fn no_bent_file_makes_us_panic(
+        from in 0..EVERYTHING.len(), length in 0..40_usize, put in "[-\\[\\]{}:,&*!'\"$ \n\ta-c0-9]{0,6}", again in any::<bool>()
+    ) {
+        let boundary = |at: usize| (at..=EVERYTHING.len()).find(|at| EVERYTHING.is_char_boundary(*at)).unwrap_or(0);
+        let (from, to) = (boundary(from), boundary((from + length).min(EVERYTHING.len())));
+        let cut = if again { &EVERYTHING[from..to] } else { "" };
+        let text = format!("{}{put}{cut}{}", &EVERYTHING[..from], &EVERYTHING[to..]);
+        let nothing = |_: &str| None;
+        let loader = Loader { variables: &nothing, ..Loader::default() };
+        for name in ["x.yaml", "x.toml", "x.conf"] {
+            let (plan, problems) = loader.text(name, &text);
+            prop_assert_eq!(plan.is_none(), problems.has_errors());
+            problems.render();
+        }
+    }
+
+    #[test]
+    fn no_text_makes_us_panic(text in any::<String>()) {
+        for name in ["x.yaml", "x.toml", "x.conf"] {
+            let (plan, problems) = loader().text(name, &text);
+            prop_assert_eq!(plan.is_none(), problems.has_errors());
+        }
+    }
 }
