@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::Format;
 use crate::config::forerunners::{cron, ini};
+use crate::config::text::NotText;
 use crate::config::{Context, Node, Problem, Span, text, toml, yaml};
 use crate::host;
 
@@ -30,7 +31,8 @@ pub(super) fn open(path: &Path, context: &mut Context<'_>) -> Option<Document> {
     };
     match text::from_bytes(bytes) {
         Ok(text) => parse(&name, text, context),
-        Err((text, mut problem)) => {
+        Err(refused) => {
+            let NotText { text, mut problem } = *refused;
             let source = context.problems.add_source(name, text);
             problem.at = problem.at.map(|at| Span { source, ..at });
             context.problems.push(problem);
