@@ -246,7 +246,7 @@ mod tests {
     fn a_file_of_the_first_version_is_read_for_ever() {
         let (_folder, path) = in_folder();
         fs::write(&path, VERSION_1).expect("a file");
-        let storage = Storage::File(path.clone());
+        let storage = Storage::File(path);
         let mut opened = store::open(&storage).expect("it opens");
         assert!(opened.notices.is_empty(), "{:?}", opened.notices);
         assert_eq!(opened.ledger.checks["web"].fail_count, 4);
@@ -294,7 +294,7 @@ mod tests {
         let (_folder, path) = in_folder();
         let text = r#"{"5e88": {"name": "web", "state": "failing", "fail_count": 2}}"#;
         fs::write(&path, text).expect("a file");
-        let opened = store::open(&Storage::File(path.clone())).expect("it opens");
+        let opened = store::open(&Storage::File(path)).expect("it opens");
         assert_eq!(opened.old.as_deref(), Some(text));
         assert_eq!(opened.ledger, Ledger::default());
         let kept = opened.notices[0].split('`').nth(1).expect("the notice names it").to_owned();

@@ -147,3 +147,44 @@ impl Slot {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn folder_with(variables: &[(&str, &str)], root: bool) -> PathBuf {
+        let find =
+            |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        folder(&find, root)
+    }
+
+    #[test]
+    fn the_folder_is_the_first_that_applies() {
+        let all = [("STATE_DIRECTORY", "/s/one:/s/two"), ("XDG_STATE_HOME", "/x"), ("HOME", "/h")];
+        assert_eq!(folder_with(&all, true), Path::new("/s/one"));
+        assert_eq!(folder_with(&all[1..], true), Path::new("/var/lib/heartbeat"));
+        assert_eq!(folder_with(&all[1..], false), Path::new("/x/heartbeat"));
+        assert_eq!(folder_with(&all[2..], false), Path::new("/h/.local/state/heartbeat"));
+    }
+
+    #[test]
+    fn relative_folders_do_not_count() {
+        let relative = [("STATE_DIRECTORY", "s"), ("XDG_STATE_HOME", "x"), ("HOME", "/h")];
+        assert_eq!(folder_with(&relative, false), Path::new("/h/.local/state/heartbeat"));
+        assert_eq!(folder_with(&[], false), Path::new("/.local/state/heartbeat"));
+    }
+
+    #[test]
+    fn links_are_followed_and_circles_are_found() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let real = fs::canonicalize(folder.path()).expect("it is there");
+        symlink("b", real.join("a")).expect("a link");
+        assert_eq!(real_path(&real.join("a")), Ok(real.join("b")));
+        symlink("a", real.join("b")).expect("a link");
+        let error = real_path(&real.join("a")).expect_err("a circle");
+        assert_eq!(error.class, StoreFault::Missing);
+        assert!(error.message.contains("links"), "{error}");
+    }
+}

@@ -127,12 +127,11 @@ fn lane() -> impl Strategy<Value = LaneRecord> {
         last_run,
         starts,
         suspended,
-        ..LaneRecord::default()
     })
 }
 
 fn channel() -> impl Strategy<Value = ChannelRecord> {
-    vec(wall(), 0..4).prop_map(|accepted| ChannelRecord { accepted, ..ChannelRecord::default() })
+    vec(wall(), 0..4).prop_map(|accepted| ChannelRecord { accepted })
 }
 
 fn delivery() -> impl Strategy<Value = Delivery> {
