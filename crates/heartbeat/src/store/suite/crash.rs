@@ -71,8 +71,11 @@ fn run_and_kill(rig: &Rig, count: u64) -> u64 {
     let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
     let mut answers =
         lines.map_while(Result::ok).filter_map(|line| line.split_once("answered ")?.1.parse::<u64>().ok());
-    let first = answers.next().expect("the child answers");
-    let last = answers.by_ref().take_while(|number| *number < first + count).last().unwrap_or(first);
+    let mut last = answers.next().expect("the child answers");
+    let enough = last + count;
+    while last < enough {
+        last = answers.next().expect("the child goes on");
+    }
     child.kill().expect("it runs");
     child.wait().expect("it was ours");
     // What it had written before the kill came.
