@@ -99,6 +99,11 @@ fn a_message_that_was_settled_in_the_moment_of_a_crash_counts_as_heard() {
     let mut next = Life::over(ledger, now(10), wiring(&["oncall"]));
     next.probed(now(70), refused());
     assert_eq!(next.owed, [to(Event::Reminder, "oncall")]);
+    assert_eq!(next.coordinator.incident("web").map(|incident| incident.reminders), Some(1));
+    next.ledger.outbox.clear();
+    let mut next = Life::over(next.ledger, now(80), wiring(&["oncall"]));
+    next.probed(now(81), Outcome::pass(Duration::ZERO));
+    assert_eq!(next.owed, [to(Event::Up, "oncall")]);
     let mut next = Life::over(life.ledger, now(10), wiring(&["oncall"]));
     next.probed(now(70), refused());
     assert_eq!(next.owed, [], "the down is still in the outbox");

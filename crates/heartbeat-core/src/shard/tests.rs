@@ -94,16 +94,31 @@ fn without_an_answer_it_times_out() {
 fn what_a_standstill_has_touched_can_only_pass() {
     assert_eq!(verdicts(&handle(&mut probing(), at(300_000), answer(1, refused()))), []);
     assert_eq!(verdicts(&handle(&mut probing(), at(300_000), Input::Wake)), []);
-    // Two checks, so that the standstill is noticed while the other's deadline is still to come.
+    // Another check should have been probed at 3 s at the latest, so a call at 9 s notices that nobody was there before.
     let two = || {
         let mut shard = Shard::new(Mode::Daemon);
-        handle(&mut shard, at(0), plan(&["web", "db"], 10, 1));
+        let Input::Replanned { mut checks, limits, records } = plan(&["web", "db"], 10, 1) else { unreachable!() };
+        checks[1].policy.interval = ms(2_000);
+        handle(&mut shard, at(0), Input::Replanned { checks, limits, records });
         handle(&mut shard, at(1), Input::Probed { check: CheckKey(1), attempt: 2, outcome: Outcome::pass(ms(1)) });
         shard
     };
     let pass = Outcome::pass(ms(1));
     assert_eq!(verdicts(&handle(&mut two(), at(9_000), answer(1, pass))), [Verdict::Pass]);
-    assert_eq!(verdicts(&handle(&mut two(), at(9_000), answer(1, refused()))), [Verdict::Fail]);
+    assert_eq!(verdicts(&handle(&mut two(), at(9_000), answer(1, refused()))), []);
+}
+
+#[test]
+fn nobody_is_put_off_for_ever() {
+    let mut shard = probing();
+    let Input::Replanned { mut checks, limits, records } = plan(&["web"], 10, 1) else { unreachable!() };
+    checks[0].policy.interval = ms(500);
+    handle(&mut shard, at(1), Input::Replanned { checks, limits, records });
+    handle(&mut shard, at(2), answer(1, Outcome::pass(ms(1))));
+    // A scheduler that is always seconds late must still do its work.
+    let woken = [5_000, 10_000].map(|millis| handle(&mut shard, at(millis), Input::Wake));
+    assert_eq!(woken[0], []);
+    assert!(matches!(woken[1][..], [Effect::Probe { attempt: 2, .. }]), "{woken:?}");
 }
 
 #[test]
@@ -131,6 +146,19 @@ fn a_new_plan_keeps_the_places_in_the_queue() {
         assert_eq!(id, wanted);
     }
     assert!(shard.is_idle());
+}
+
+#[test]
+fn who_has_waited_longest_stays_first() {
+    let mut shard = Shard::new(Mode::Once);
+    handle(&mut shard, at(0), plan(&["a", "b", "x"], 1, 1));
+    handle(&mut shard, at(1), plan(&["a", "x", "late"], 1, 1));
+    handle(&mut shard, at(2), plan(&["a", "x", "late"], 1, 1));
+    let effects = handle(&mut shard, at(3), answer(1, Outcome::pass(ms(1))));
+    assert!(
+        effects.iter().any(|effect| matches!(effect, Effect::Probe { id, .. } if id.as_str() == "x")),
+        "{effects:?}"
+    );
 }
 
 #[test]
