@@ -719,7 +719,7 @@ fn exceeds(limit: Limit, firsts: &[Mono]) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens(policy in policies(), happenings in proptest::collection::vec(happening(), 1..60)) {

@@ -48,8 +48,7 @@ fn by_hand(
         }
         return Ok(Exit::Done);
     }
-    let runtime = runtime::probing().map_err(|error| refuse(Exit::Fault, &error))?;
-    let ran = runtime.block_on(order.run());
+    let ran = runtime::block_on(order.run()).map_err(|error| refuse(Exit::Fault, &error))?;
     if screen.wants_json() {
         screen.data(ran.to_json());
     } else {

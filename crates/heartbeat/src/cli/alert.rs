@@ -32,10 +32,10 @@ fn send(global: &Global, screen: Screen, id: &str) -> Result<Exit, Exit> {
         return Err(refuse(Exit::Usage, &format_args!("no alert has the id `{id}`{help}")));
     };
     let channel = alert.spec.build().map_err(|problem| refuse(Exit::Config, &problem))?;
-    let runtime = runtime::probing().map_err(|error| refuse(Exit::Fault, &error))?;
     let message = test_message(alert.id.clone(), node(&plan));
     screen.say(format_args!("sending a test message to {} …", alert.spec.target()));
-    let sent = runtime.block_on(async { tokio::time::timeout(alert.policy.timeout, channel.send(&message)).await });
+    let attempt = async { tokio::time::timeout(alert.policy.timeout, channel.send(&message)).await };
+    let sent = runtime::block_on(attempt).map_err(|error| refuse(Exit::Fault, &error))?;
     match sent {
         Ok(Ok(Accepted { answer })) => {
             screen.data(format_args!("delivered: {answer}"));

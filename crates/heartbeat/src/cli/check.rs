@@ -23,13 +23,10 @@ pub fn run(global: &Global, screen: Screen, targets: &[String]) -> Exit {
         Ok(checks) => checks,
         Err(exit) => return exit,
     };
-    match runtime::probing() {
-        Ok(runtime) => runtime.block_on(probe_all(screen, checks)),
-        Err(error) => {
-            screen.error(error);
-            Exit::Fault
-        }
-    }
+    runtime::block_on(probe_all(screen, checks)).unwrap_or_else(|error| {
+        screen.error(error);
+        Exit::Fault
+    })
 }
 
 /// The checks that are meant, in the order of the arguments or the file.

@@ -46,14 +46,13 @@ storage: memory
 
 /// Runs the demonstration.
 pub fn run(screen: Screen) -> Exit {
-    let runtime = match runtime::probing() {
-        Ok(runtime) => runtime,
+    match runtime::block_on(show(screen)) {
+        Ok(shown) => shown.unwrap_or_else(|exit| exit),
         Err(error) => {
             screen.error(error);
-            return Exit::Fault;
+            Exit::Fault
         }
-    };
-    runtime.block_on(show(screen)).unwrap_or_else(|exit| exit)
+    }
 }
 
 async fn show(screen: Screen) -> Result<Exit, Exit> {
@@ -102,7 +101,7 @@ impl Stage {
     /// Works until the target is back and everybody knows.
     async fn play(&mut self, mut session: Session, ledger: heartbeat_core::ledger::Ledger) -> Session {
         let mut news = session.driver.watch();
-        session.driver.begin(ledger.checks);
+        session.begin(ledger.checks);
         let acts = [(BREAKS, true, "the shop breaks: it now answers 503"), (WORKS, false, "the shop works again")];
         let mut acts = acts.into_iter().peekable();
         while !self.is_over() {

@@ -44,8 +44,7 @@ fn round(global: &Global, screen: Screen, plan: &Arc<Plan>, effects: Effects) ->
     let world = World::new();
     let built = prepare::build(screen, Arc::clone(plan), &world)?;
     let opened = prepare::open(screen, plan, &storage)?;
-    let runtime = runtime::probing().map_err(|error| failed(Exit::Fault, &error))?;
-    runtime.block_on(async {
+    let done = runtime::block_on(async {
         let ledger = opened.ledger.clone();
         let session =
             Session::start(built, opened, Mode::Once, effects).map_err(|error| failed(Exit::Fault, &error))?;
@@ -54,7 +53,8 @@ fn round(global: &Global, screen: Screen, plan: &Arc<Plan>, effects: Effects) ->
             return Err(failed(Exit::Failed, &format_args!("the states could not be saved: {reason}")));
         }
         Ok(Status::new(plan, &ledger, &Default::default()))
-    })
+    });
+    done.map_err(|error| failed(Exit::Fault, &error))?
 }
 
 /// A round of our own files is silent unless something is wrong; the INI daemon's logged what it did.

@@ -11,7 +11,7 @@ use crate::plan::{Format, Plan, Storage};
 use crate::probe::World;
 use crate::run::build::Built;
 use crate::run::control;
-use crate::store::{self, Opened, StoreFault, cron, place};
+use crate::store::{self, Opened, StoreError, StoreFault, cron, place};
 
 /// The store that the options, the configuration or else the default name.
 pub fn storage(global: &Global, screen: Screen, plan: &Plan) -> Result<Storage, Exit> {
@@ -20,10 +20,17 @@ pub fn storage(global: &Global, screen: Screen, plan: &Plan) -> Result<Storage, 
     }
     match &plan.storage {
         Some(storage) => Ok(storage.clone()),
-        None => place::default_storage(plan.origin.as_deref()).map_err(|error| {
-            screen.error(error);
-            Exit::Failed
-        }),
+        None => match place::default_storage(plan.origin.as_deref()) {
+            Ok(storage) => Ok(storage),
+            Err(error) if error.class == StoreFault::Unavailable => {
+                screen.error(format_args!("{error}; the state lives in memory"));
+                Ok(Storage::Memory)
+            }
+            Err(error) => {
+                screen.error(error);
+                Err(Exit::Failed)
+            }
+        },
     }
 }
 
@@ -37,15 +44,21 @@ fn named(state: &str) -> Storage {
     }
 }
 
-/// Opens the store, takes over what the cron utility left, and says what was found.
+/// Opens the store, takes over what the cron utility left, and says what was found. A store that cannot be used for now is
+/// no reason not to watch: then the state lives in memory, loudly.
 pub fn open(screen: Screen, plan: &Plan, storage: &Storage) -> Result<Opened, Exit> {
-    let mut opened = store::open(storage).map_err(|error| {
+    let refuse = |error: StoreError| {
         screen.error(&error);
-        match error.class {
-            StoreFault::Locked => Exit::Locked,
-            _ => Exit::Failed,
+        if error.class == StoreFault::Locked { Exit::Locked } else { Exit::Failed }
+    };
+    let mut opened = match store::open(storage) {
+        Err(error) if error.class == StoreFault::Unavailable => {
+            let mut opened = store::open(&Storage::Memory).map_err(refuse)?;
+            opened.notices.push(format!("the store cannot be used, the state lives in memory: {error}"));
+            opened
         }
-    })?;
+        other => other.map_err(refuse)?,
+    };
     if plan.format == Format::Cron {
         cron::adopt(&mut opened, storage, clock::wall(), |name| known(plan, name));
     }
@@ -72,7 +85,7 @@ pub fn build(screen: Screen, plan: Arc<Plan>, world: &World) -> Result<Built, Ex
 }
 
 /// The control socket of the daemon that has this store.
-pub fn socket(storage: &Storage, plan: &Plan) -> Result<PathBuf, store::StoreError> {
+pub fn socket(storage: &Storage, plan: &Plan) -> Result<PathBuf, StoreError> {
     let path = match storage {
         Storage::File(path) | Storage::Sqlite(path) => path.clone(),
         Storage::Memory => match place::default_storage(plan.origin.as_deref())? {

@@ -97,8 +97,7 @@ fn serve(
     let opened = prepare::open(screen, &plan, &storage)?;
     let ledger = opened.ledger.clone();
     let location = opened.store.location();
-    let runtime = runtime::probing().map_err(|error| refuse(screen, Exit::Fault, error))?;
-    let durability = runtime.block_on(async {
+    let durability = runtime::block_on(async {
         let mut session = Session::start(built, opened, Mode::Daemon, effects)
             .map_err(|error| refuse(screen, Exit::Fault, format_args!("cannot start the store's thread: {error}")))?;
         if screen.is_interactive() {
@@ -123,7 +122,8 @@ fn serve(
             let _ = listening.await;
         }
         ended.map_err(|error| refuse(screen, Exit::Fault, format_args!("cannot handle signals: {error}")))
-    })?;
+    })
+    .map_err(|error| refuse(screen, Exit::Fault, error))??;
     drop(pid_file);
     match durability {
         Durability::Durable => {

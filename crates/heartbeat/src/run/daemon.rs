@@ -23,6 +23,9 @@ use crate::store::writer::{Durability, Health};
 /// With nothing to do the loop still turns this often, for the watchdog's sake.
 const IDLE: Duration = Duration::from_secs(60);
 
+/// The store's thread may take so long to say what it remembers.
+const WRITER_PATIENCE: Duration = Duration::from_secs(3);
+
 /// What a daemon needs besides its session.
 pub struct Surroundings {
     /// The configuration, to be read again.
@@ -61,8 +64,11 @@ pub async fn run(
     };
     let watchdog = notify::watchdog_interval();
     let mut health = session.writer.health();
+    if *health.borrow() != Health::Ok {
+        health.mark_changed();
+    }
     let (rebuilt_in, mut rebuilt) = mpsc::unbounded_channel::<Rebuilt>();
-    session.driver.begin(ledger.checks);
+    session.begin(ledger.checks);
     surroundings.notifier.ready(&summary(&session));
     ready();
     loop {
@@ -153,9 +159,11 @@ fn answer(call: Call, surroundings: &Surroundings, session: &Session, rebuilt: &
         Request::Status => {
             let (plan, stale) = (Arc::clone(session.driver.plan()), session.driver.stale().clone());
             let (ledger, health) = (session.writer.ledger(), session.writer.health().borrow().clone());
-            // The writer answers when it is free.
+            // The writer answers when it is free. While a disk hangs, the engine's own memory must do.
+            let known = session.driver.remembered();
             tokio::spawn(async move {
-                let mut status = Status::new(&plan, &ledger.await, &stale);
+                let ledger = tokio::time::timeout(WRITER_PATIENCE, ledger).await.unwrap_or(known);
+                let mut status = Status::new(&plan, &ledger, &stale);
                 if let Health::Failing { reason, .. } = health {
                     status.notices.push(format!("the store cannot be written: {reason}"));
                 }

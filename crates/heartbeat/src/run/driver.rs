@@ -22,7 +22,7 @@ use super::pool::{Done, Pool};
 use super::wiring;
 use crate::host::clock;
 use crate::message;
-use crate::plan::Plan;
+use crate::plan::{Action, Plan};
 
 /// What happened, for those who watch: a terminal, the demonstration.
 #[derive(Clone, Debug)]
@@ -89,6 +89,20 @@ impl Driver {
     /// The plan in force.
     pub fn plan(&self) -> &Arc<Plan> {
         &self.built.plan
+    }
+
+    /// States and verdicts as the engine knows them, without what only the outbox knows.
+    pub fn remembered(&self) -> Ledger {
+        let plan = &self.built.plan;
+        let checks = plan.checks.iter().map(|check| &check.about.id);
+        let groups = plan.groups.iter().map(|group| &group.about.id);
+        let record = |id: &Id| Some((id.clone(), self.coordinator.record(id)?.clone()));
+        let action = |action: &Arc<Action>| Some((action.id.clone(), self.coordinator.action(&action.id)?.clone()));
+        Ledger {
+            checks: checks.chain(groups).filter_map(record).collect(),
+            actions: plan.actions.iter().filter_map(action).collect(),
+            ..Ledger::default()
+        }
     }
 
     /// Why some checks are not known any more.

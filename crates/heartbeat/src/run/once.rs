@@ -18,7 +18,7 @@ const END: Duration = Duration::from_secs(12);
 pub async fn run(mut session: Session, ledger: Ledger) -> (Durability, Ledger) {
     let longest = longest_timeout(&session);
     let until = clock::mono() + longest + MARGIN;
-    session.driver.begin(ledger.checks);
+    session.begin(ledger.checks);
     while !session.driver.is_idle() {
         let wake = session.driver.next_wake().map_or(until, |due| due.min(until));
         tokio::select! {

@@ -3,13 +3,16 @@
 //! A session lives inside an asynchronous runtime. The daemon, a single round and the demonstration differ only in what
 //! they do between [`Session::start`] and [`Session::end`].
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use heartbeat_core::Id;
 use heartbeat_core::coordinator;
 use heartbeat_core::delivery::{Delivery, Status};
 use heartbeat_core::lane::{Mark, Promotions};
 use heartbeat_core::ledger::{self, Batch};
+use heartbeat_core::record::CheckRecord;
 use heartbeat_core::shard::Mode;
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
@@ -52,6 +55,8 @@ pub struct Session {
     pub outbox: Outbox,
     /// The store.
     pub writer: Writer,
+    /// What the opening of the store has to tell people.
+    notices: Vec<String>,
     working: JoinHandle<()>,
     committing: JoinHandle<()>,
     node: Arc<str>,
@@ -65,7 +70,7 @@ impl Session {
     /// # Errors
     /// If the operating system gives the store no thread.
     pub fn start(built: Built, opened: Opened, mode: Mode, effects: Effects) -> std::io::Result<Self> {
-        let ledger = opened.ledger.clone();
+        let (ledger, notices) = (opened.ledger.clone(), opened.notices.clone());
         let node = node(&built.plan);
         let writer = Writer::start(opened)?;
         let (settled_in, settled) = mpsc::unbounded_channel();
@@ -90,7 +95,15 @@ impl Session {
         let (committer, committing) = Committer::start(writer.clone(), outbox.clone());
         let (pool, probed) = Pool::new();
         let driver = Driver::new(mode, built, &ledger, pool, committer, Arc::clone(&node));
-        Ok(Self { driver, probed, settled, outbox, writer, working, committing, node, effects })
+        Ok(Self { driver, probed, settled, outbox, writer, notices, working, committing, node, effects })
+    }
+
+    /// Begins to work. `records` is what the store remembers of the checks.
+    pub fn begin(&mut self, records: BTreeMap<Id, CheckRecord>) {
+        self.driver.begin(records);
+        for text in std::mem::take(&mut self.notices) {
+            self.driver.coordinate(coordinator::Input::Notice { text: text.into(), except: None });
+        }
     }
 
     /// Works by another plan from now on.
@@ -143,7 +156,8 @@ impl Session {
         drop((driver, outbox));
         // It has nothing left to wait for but the store, and that is waited for below.
         let _ = committing.await;
-        let remembered = writer.ledger().await;
+        // A disk that hangs must not hold the end.
+        let remembered = tokio::time::timeout(LAST_COMMITS, writer.ledger()).await.unwrap_or_default();
         (writer.shutdown(LAST_COMMITS).await, remembered)
     }
 }

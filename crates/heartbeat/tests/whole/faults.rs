@@ -38,6 +38,7 @@ fn every_fault_has_its_name_and_comes_at_the_timeout() {
         let _ = stream.read_to_end(&mut Vec::new());
     });
     let dripping = server(|mut stream| {
+        let _ = stream.read(&mut [0; 4096]);
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n");
         while stream.write_all(b"x").is_ok() {
             std::thread::sleep(Duration::from_millis(50)); // a server that drips
