@@ -59,11 +59,16 @@ pub fn open(screen: Screen, plan: &Plan, storage: &Storage) -> Result<Opened, Ex
         }
         other => other.map_err(refuse)?,
     };
-    if plan.format == Format::Cron {
-        cron::adopt(&mut opened, storage, clock::wall(), |name| known(plan, name));
-    }
     for notice in &opened.notices {
         tracing::error!("{notice}");
+    }
+    if plan.format == Format::Cron {
+        let bad = opened.notices.len();
+        cron::adopt(&mut opened, storage, clock::wall(), |name| known(plan, name));
+        // Worth a line of the log, and no message.
+        for notice in opened.notices.drain(bad..) {
+            tracing::warn!("{notice}");
+        }
     }
     Ok(opened)
 }
