@@ -137,7 +137,7 @@ fn print(screen: Screen, check: &Check, report: &Report, width: usize) {
 }
 
 /// The object of `heartbeat check --json`.
-fn json_line(check: &Check, report: &Report) -> Value {
+pub fn json_line(check: &Check, report: &Report) -> Value {
     let outcome = &report.outcome;
     let phases: serde_json::Map<_, _> =
         named(&report.phases).map(|(name, took)| (name.to_owned(), fraction(took).into())).collect();

@@ -10,3 +10,4 @@ mod isolation;
 mod process;
 mod reload;
 mod support;
+mod toy_kind;
