@@ -114,7 +114,7 @@ pub enum Command {
         /// What to check.
         #[arg(value_name = "URL")]
         urls: Vec<String>,
-        /// Whom to tell: mailto:ops@example.org or https://example.org/hook.
+        /// Whom to tell: `mailto:ops@example.org` or `https://example.org/hook`.
         #[arg(long, value_name = "URL")]
         alert: Vec<String>,
     },

@@ -1,7 +1,7 @@
 //! The parts of a running program, put together: store, outbox, committer, driver.
 //!
 //! A session lives inside an asynchronous runtime. The daemon, a single round and the demonstration differ only in what
-//! they do between [`Session::start`] and [`Session::end`].
+//! they do between [`Session::begin`] and [`Session::stop`] or [`Session::finish`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

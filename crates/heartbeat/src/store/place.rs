@@ -13,7 +13,7 @@ use crate::host::env;
 const MAX_LINKS: usize = 40;
 
 /// The store for a native configuration that names none: a database named after the configuration's stem, in the
-/// [folder](folder) for state, which is created with mode 0700. Without a configuration it is `heartbeat.db`.
+/// [folder] for state, which is created with mode 0700. Without a configuration it is `heartbeat.db`.
 ///
 /// # Errors
 /// [`StoreFault::Unavailable`] if the folder cannot be made.

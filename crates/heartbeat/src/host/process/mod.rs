@@ -3,7 +3,7 @@
 //! Checks, actions and alerts all start their programs here. A program gets a process group of its own, so that it can be
 //! ended with everything that it started; three pipes that can neither block it nor us; and an environment that is given,
 //! never inherited. Whatever becomes of the future that waits for it, the leader is reaped and the group is ended: by
-//! [`Child::wait`] in the ordinary course, by the [warden](warden) when the future is dropped.
+//! [`Child::wait`] in the ordinary course, by the [warden] when the future is dropped.
 //!
 //! std starts a program with `posix_spawn` (no copy of our page tables, whatever our size) as long as nothing is asked for
 //! that only `fork` can do: no user or group, no closure before exec, and no bare program name while the environment is
