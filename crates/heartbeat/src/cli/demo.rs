@@ -72,7 +72,7 @@ async fn show(screen: Screen) -> Result<Exit, Exit> {
     screen.data(text.lines().map(|line| format!("    {line}\n")).collect::<String>());
 
     let built = prepare::build(screen, Arc::clone(&plan), &World::new())?;
-    let opened = prepare::open(screen, &plan, &Storage::Memory)?;
+    let opened = prepare::open(screen, &plan, &Storage::Memory, Effects::Real)?;
     let ledger = opened.ledger.clone();
     let session = Session::start(built, opened, Mode::Daemon, Effects::Real).map_err(|error| fault(&error))?;
     let mut stage = Stage { screen, start: clock::mono(), broken, told_up: false, promoted: false };

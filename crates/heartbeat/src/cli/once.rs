@@ -43,7 +43,7 @@ fn round(global: &Global, screen: Screen, plan: &Arc<Plan>, effects: Effects) ->
     let storage = prepare::storage(global, screen, plan)?;
     let world = World::new();
     let built = prepare::build(screen, Arc::clone(plan), &world)?;
-    let opened = prepare::open(screen, plan, &storage)?;
+    let opened = prepare::open(screen, plan, &storage, effects)?;
     let done = runtime::block_on(async {
         let ledger = opened.ledger.clone();
         let session =

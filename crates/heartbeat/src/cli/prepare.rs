@@ -11,6 +11,7 @@ use crate::plan::{Format, Plan, Storage};
 use crate::probe::World;
 use crate::run::build::Built;
 use crate::run::control;
+use crate::run::session::Effects;
 use crate::store::{self, Opened, StoreError, StoreFault, cron, place};
 
 /// The store that the options, the configuration or else the default name.
@@ -46,12 +47,18 @@ fn named(state: &str) -> Storage {
 
 /// Opens the store, takes over what the cron utility left, and says what was found. A store that cannot be used for now is
 /// no reason not to watch: then the state lives in memory, loudly.
-pub fn open(screen: Screen, plan: &Plan, storage: &Storage) -> Result<Opened, Exit> {
+///
+/// A dry run gets a copy: it decides on what is remembered, and what it only decides must not count as done.
+pub fn open(screen: Screen, plan: &Plan, storage: &Storage, effects: Effects) -> Result<Opened, Exit> {
     let refuse = |error: StoreError| {
         screen.error(&error);
         if error.class == StoreFault::Locked { Exit::Locked } else { Exit::Failed }
     };
-    let mut opened = match store::open(storage) {
+    let found = match effects {
+        Effects::Real => store::open(storage),
+        Effects::Dry => store::open_copy(storage),
+    };
+    let mut opened = match found {
         Err(error) if error.class == StoreFault::Unavailable => {
             let mut opened = store::open(&Storage::Memory).map_err(refuse)?;
             opened.notices.push(format!("the store cannot be used, the state lives in memory: {error}"));

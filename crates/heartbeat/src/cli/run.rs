@@ -87,14 +87,10 @@ fn serve(
         daemon::detach().map_err(|error| refuse(screen, Exit::Fault, format_args!("cannot detach: {error}")))?;
     }
     let Opened { pid_file, log } = open_as_launched(global, screen, &plan)?;
-    let storage = match effects {
-        Effects::Real => prepare::storage(global, screen, &plan)?,
-        // What is only decided must not count as done.
-        Effects::Dry => Storage::Memory,
-    };
+    let storage = prepare::storage(global, screen, &plan)?;
     let world = Arc::new(World::new());
     let built = prepare::build(screen, Arc::clone(&plan), &world)?;
-    let opened = prepare::open(screen, &plan, &storage)?;
+    let opened = prepare::open(screen, &plan, &storage, effects)?;
     let ledger = opened.ledger.clone();
     let location = opened.store.location();
     let durability = runtime::block_on(async {
@@ -105,7 +101,9 @@ fn serve(
             tokio::spawn(greeting::first_results(screen, Arc::clone(&plan), session.driver.watch()));
         }
         let (calls_in, calls) = mpsc::channel(8);
-        let listening = listen(&storage, &plan).map(|server| tokio::spawn(server.serve(calls_in)));
+        // The store of a dry run is a copy: its socket is the real daemon's.
+        let server = if effects == Effects::Real { listen(&storage, &plan) } else { None };
+        let listening = server.map(|server| tokio::spawn(server.serve(calls_in)));
         let surroundings =
             Surroundings { config: config.to_owned(), log, calls, notifier: Notifier::from_environment(), world };
         let ended = live(session, ledger, surroundings, || {

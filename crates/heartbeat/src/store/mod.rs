@@ -164,6 +164,23 @@ pub fn read(storage: &Storage, limit: usize) -> Result<Snapshot, StoreError> {
     (kind.read)(path, limit)
 }
 
+/// Opens a copy in memory of what the store remembers now; the store itself is neither locked nor changed.
+///
+/// # Errors
+/// [`StoreError`], if there is something and it makes no sense. Nothing at all is an empty copy.
+pub fn open_copy(storage: &Storage) -> Result<Opened, StoreError> {
+    let mut opened = open(&Storage::Memory)?;
+    match read(storage, 0) {
+        Ok(snapshot) => {
+            opened.fresh = false;
+            opened.ledger = snapshot.ledger;
+        }
+        Err(error) if error.class == StoreFault::Missing => {}
+        Err(error) => return Err(error),
+    }
+    Ok(opened)
+}
+
 /// Why a store did not do what it should.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreError {

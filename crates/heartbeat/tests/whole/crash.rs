@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use heartbeat::store::{self, Storage};
-use heartbeat_core::delivery::{Delivery, Status};
+use heartbeat_core::delivery::Status;
 use heartbeat_core::intent::Event;
 
 use crate::support::{Home, Web, wait_for};
@@ -20,15 +19,6 @@ fn configuration(first: &Web, second: &Web, ledger: &Web) -> String {
         second.url(),
         ledger.url(),
     )
-}
-
-/// What the store knows of all deliveries, settled or not, by key.
-fn deliveries(home: &Home) -> BTreeMap<String, Delivery> {
-    let snapshot =
-        store::read(&Storage::Sqlite(home.path("state.db")), usize::MAX >> 1).expect("the store can be read");
-    let settled = snapshot.history.settled.into_iter();
-    let owed = snapshot.ledger.outbox.into_values();
-    settled.chain(owed).map(|delivery| (delivery.intent.key.to_string(), delivery)).collect()
 }
 
 /// Every key that the webhook has said yes to, with how often.
@@ -60,7 +50,7 @@ fn drain(home: &Home) {
 
 /// Compares the receiver's ledger with the store's; `crashes` bounds the doubles.
 fn compare(home: &Home, ledger: &Web, crashes: usize) {
-    let decided = deliveries(home);
+    let decided = home.deliveries();
     let accepted = accepted(ledger);
     for (key, delivery) in &decided {
         let arrived = accepted.contains_key(key);
@@ -121,7 +111,7 @@ fn a_hundred_kills_in_a_storm_lose_nothing() {
     second.answer(200);
     drain(&home);
     compare(&home, &ledger, KILLS);
-    let decided = deliveries(&home).len();
+    let decided = home.deliveries().len();
     assert!(decided > KILLS / 2, "the storm was none: {decided} deliveries");
 }
 

@@ -1,6 +1,7 @@
 //! The whole program from outside: real processes, real sockets on loopback, kill -9.
 #![allow(clippy::disallowed_methods)] // tests start processes and read clocks
 
+mod actions;
 mod arrows;
 mod crash;
 mod documents;

@@ -1,5 +1,6 @@
 //! What the tests share: the program in a folder of its own, targets that can be told to fail, and waiting for a condition.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -8,6 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+use heartbeat::store::{self, Storage};
+use heartbeat_core::delivery::Delivery;
 
 /// The longest that any test waits for something that must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -87,6 +91,27 @@ impl Home {
     /// Runs the program to its end.
     pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
         Ended::from(self.command(arguments).output().expect("the program can be started"))
+    }
+
+    /// What `heartbeat status --json` prints.
+    pub(crate) fn status(&self) -> serde_json::Value {
+        let ended = self.run(&["status", "--json"]);
+        serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {}{}", ended.stdout, ended.stderr))
+    }
+
+    /// Waits until nothing is owed and every command that ran has ended.
+    #[track_caller]
+    pub(crate) fn wait_until_quiet(&self) {
+        wait_for("nothing is owed any more", || (self.status()["outbox"] == 0).then_some(()));
+    }
+
+    /// What the database `state.db` knows of all deliveries, settled or not, by key.
+    pub(crate) fn deliveries(&self) -> BTreeMap<String, Delivery> {
+        let snapshot =
+            store::read(&Storage::Sqlite(self.path("state.db")), usize::MAX >> 1).expect("the store can be read");
+        let settled = snapshot.history.settled.into_iter();
+        let owed = snapshot.ledger.outbox.into_values();
+        settled.chain(owed).map(|delivery| (delivery.intent.key.to_string(), delivery)).collect()
     }
 
     /// Starts the program.
@@ -215,6 +240,8 @@ pub(crate) struct Web {
 
 struct Shared {
     status: AtomicU16,
+    /// Answers before that one: a status, and a header or nothing.
+    first: Mutex<VecDeque<(u16, &'static str)>>,
     hang: AtomicBool,
     stop: AtomicBool,
     hits: AtomicUsize,
@@ -248,6 +275,7 @@ impl Web {
         let address = listener.local_addr().expect("a bound socket");
         let shared = Arc::new(Shared {
             status: AtomicU16::new(status),
+            first: Mutex::default(),
             hang: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             hits: AtomicUsize::new(0),
@@ -269,6 +297,11 @@ impl Web {
     /// From now on answers with this status.
     pub(crate) fn answer(&self, status: u16) {
         self.shared.status.store(status, Ordering::SeqCst);
+    }
+
+    /// Answers the next requests with these statuses and headers, before it goes on as it was.
+    pub(crate) fn answer_first(&self, answers: &[(u16, &'static str)]) {
+        self.shared.first.lock().expect("the server does not panic").extend(answers);
     }
 
     /// From now on accepts, reads and never answers; or answers again.
@@ -326,7 +359,9 @@ fn answer(mut stream: TcpStream, shared: &Shared) -> Option<()> {
     });
     let mut body = vec![0; length.unwrap_or(0)];
     reader.read_exact(&mut body).ok()?;
-    let status = shared.status.load(Ordering::SeqCst);
+    let first = shared.first.lock().ok()?.pop_front();
+    let (status, header) = first.unwrap_or_else(|| (shared.status.load(Ordering::SeqCst), ""));
+    let header = if header.is_empty() { String::new() } else { format!("{header}\r\n") };
     shared.requests.lock().ok()?.push(Received {
         at: Instant::now(),
         head,
@@ -334,7 +369,7 @@ fn answer(mut stream: TcpStream, shared: &Shared) -> Option<()> {
         status,
     });
     shared.hits.fetch_add(1, Ordering::SeqCst);
-    write!(stream, "HTTP/1.1 {status} Told\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok").ok()
+    write!(stream, "HTTP/1.1 {status} Told\r\n{header}Content-Length: 2\r\nConnection: close\r\n\r\nok").ok()
 }
 
 /// A port on loopback that nobody listens at.
