@@ -377,7 +377,8 @@ async fn many_runs_leak_neither_descriptors_nor_zombies() {
             assert!(!exists(pid), "{pid} is a zombie");
         }
     }
-    assert_eq!(descriptors(), before);
+    // Neighbours in this process (cargo test) open a few; a leak would be one or more a run.
+    assert!(descriptors() < before + 100, "{} descriptors, and {before} before", descriptors());
 }
 
 /// A process that is nobody's group member and not our child, as after a crash: in a session of its own.
