@@ -2,9 +2,11 @@
 #![allow(clippy::disallowed_methods)] // tests start processes and read clocks
 
 mod actions;
+mod alerts;
 mod arrows;
 mod crash;
 mod documents;
+mod exim;
 mod faults;
 mod forerunners;
 mod isolation;
