@@ -19,6 +19,7 @@ pub mod status;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser as _};
 
@@ -30,6 +31,10 @@ use crate::run::session::Effects;
 use args::{ActionCommand, AlertCommand, Cli, Command};
 use run::Stance;
 use screen::Screen;
+
+/// When a daemon has come to rest, what is still left of its commands gets KILL after this: commands of actions may have
+/// taken 9 s of the 10 s that an orderly end has.
+const AFTER_ORDERLY_END: Duration = Duration::from_millis(400);
 
 /// Runs the program with these arguments, the first of which is its name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
@@ -43,8 +48,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     process::prepare();
     let screen = Screen::new(&cli.global);
     let exit = dispatch(&cli, screen);
-    // What was started and has to end is ended before we are.
-    process::settle(process::GRACE);
+    // What was started and has to end is ended before we are. A daemon has had its time for an orderly end by now.
+    let patience = if matches!(cli.command, Some(Command::Run { .. })) { AFTER_ORDERLY_END } else { process::GRACE };
+    process::settle(patience);
     exit
 }
 

@@ -1,11 +1,12 @@
 //! The daemon's loop: what wakes it, and its orderly end.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use heartbeat_core::coordinator;
 use heartbeat_core::ledger::Ledger;
+use heartbeat_core::{Mono, coordinator};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
@@ -67,6 +68,7 @@ pub async fn run(
     if *health.borrow() != Health::Ok {
         health.mark_changed();
     }
+    let mut troubles = Troubles::default();
     let (rebuilt_in, mut rebuilt) = mpsc::unbounded_channel::<Rebuilt>();
     session.begin(ledger.checks);
     surroundings.notifier.ready(&summary(&session));
@@ -83,7 +85,9 @@ pub async fn run(
             Some(call) = surroundings.calls.recv() => answer(call, &surroundings, &session, &rebuilt_in),
             Some(delivery) = session.settled.recv() => session.settle(delivery),
             Some(done) = session.probed.recv() => session.driver.probed(done),
-            Ok(()) = health.changed() => tell_health(&health.borrow_and_update().clone(), &mut session),
+            Ok(()) = health.changed() => {
+                tell_health(&health.borrow_and_update().clone(), &mut troubles, &mut session);
+            },
             () = sleep_until(clock::instant(wake)) => session.driver.wake(),
         }
         // The loop has turned: the scheduler lives.
@@ -174,14 +178,38 @@ fn answer(call: Call, surroundings: &Surroundings, session: &Session, rebuilt: &
     }
 }
 
-/// One notice when the store goes away; the log alone hears of its return.
-fn tell_health(health: &Health, session: &mut Session) {
+/// What people were told of the store's troubles, and when.
+///
+/// A full disk takes a small write between two that it refuses, and so the store goes and comes back every other second:
+/// that is one trouble, not hundreds.
+#[derive(Debug, Default)]
+struct Troubles(BTreeMap<Arc<str>, Mono>);
+
+/// A trouble of the store that goes on is told again after this.
+const TOLD_AGAIN: Duration = Duration::from_secs(3600);
+
+impl Troubles {
+    /// Whether people have to be told of this one.
+    fn is_news(&mut self, reason: &Arc<str>, now: Mono) -> bool {
+        self.0.retain(|_, told| now.since(*told) < TOLD_AGAIN);
+        let is_new = !self.0.contains_key(reason);
+        if is_new {
+            self.0.insert(Arc::clone(reason), now);
+        }
+        is_new
+    }
+}
+
+/// A notice when the store goes away; the log alone hears of its return.
+fn tell_health(health: &Health, troubles: &mut Troubles, session: &mut Session) {
     match health {
         Health::Ok => tracing::info!("the store can be written again and has caught up"),
         Health::Failing { reason, .. } => {
             tracing::error!("the store cannot be written, going on from memory: {reason}");
-            let text = format!("the store cannot be written; states and messages live in memory: {reason}");
-            session.driver.coordinate(coordinator::Input::Notice { text: text.into(), except: None });
+            if troubles.is_news(reason, clock::mono()) {
+                let text = format!("the store cannot be written; states and messages live in memory: {reason}");
+                session.driver.coordinate(coordinator::Input::Notice { text: text.into(), except: None });
+            }
         }
     }
 }
@@ -189,4 +217,22 @@ fn tell_health(health: &Health, session: &mut Session) {
 fn summary(session: &Session) -> String {
     let plan = session.driver.plan();
     format!("{} checks, {} actions, {} alerts", plan.checks.len(), plan.actions.len(), plan.alerts.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trouble_that_comes_and_goes_is_told_once_an_hour() {
+        let at = |seconds| Mono::default() + Duration::from_secs(seconds);
+        let (full, locked): (Arc<str>, Arc<str>) = ("disk full".into(), "locked".into());
+        let mut troubles = Troubles::default();
+        assert!(troubles.is_news(&full, at(0)));
+        assert!(!troubles.is_news(&full, at(1)));
+        assert!(troubles.is_news(&locked, at(2)), "another one is news");
+        assert!(!troubles.is_news(&full, at(3599)));
+        assert!(troubles.is_news(&full, at(3600)));
+        assert!(!troubles.is_news(&full, at(3601)));
+    }
 }

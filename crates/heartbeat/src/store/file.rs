@@ -153,9 +153,7 @@ impl Default for Document {
 impl JsonFile {
     /// Puts a new state into the place of the old one, on the disk and then here.
     fn save(&mut self, ledger: Ledger, recent: Recent) -> Result<(), StoreError> {
-        if self.lock.is_none() {
-            self.lock = Some(Lock::take(&self.slot.path)?);
-        }
+        Lock::keep(&mut self.lock, &self.slot.path)?;
         self.slot.look()?;
         let document = Document {
             version: VERSION,

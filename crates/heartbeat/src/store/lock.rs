@@ -5,9 +5,9 @@
 //! has been a store of ours. The lock ends with the process, however that ends.
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::{StoreError, StoreFault};
@@ -15,7 +15,7 @@ use super::{StoreError, StoreFault};
 /// Held as long as it lives.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    file: File,
 }
 
 /// Where the lock of the store at `path` is.
@@ -31,6 +31,23 @@ pub(super) fn was_taken(path: &Path) -> bool {
 }
 
 impl Lock {
+    /// Keeps `lock` if it still is the lock of the store at `path`, and takes that anew if not: a lock whose file somebody
+    /// has removed keeps nobody out.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub(super) fn keep(lock: &mut Option<Self>, path: &Path) -> Result<(), StoreError> {
+        if !lock.as_ref().is_some_and(|lock| lock.is_of(path)) {
+            *lock = Some(Self::take(path)?);
+        }
+        Ok(())
+    }
+
+    fn is_of(&self, path: &Path) -> bool {
+        let id = |meta: fs::Metadata| (meta.dev(), meta.ino());
+        fs::metadata(beside(path)).is_ok_and(|there| self.file.metadata().is_ok_and(|ours| id(ours) == id(there)))
+    }
+
     /// Takes the lock of the store at `path`, or fails at once.
     ///
     /// # Errors
@@ -49,7 +66,7 @@ impl Lock {
             Ok(()) => {
                 // The number is for people only; a disk too full for it is no reason to stay out.
                 let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-                Ok(Self { _file: file })
+                Ok(Self { file })
             }
             Err(TryLockError::WouldBlock) => Err(StoreError::new(StoreFault::Locked, held(path, &mut file))),
             Err(TryLockError::Error(error)) => Err(unavailable(error)),

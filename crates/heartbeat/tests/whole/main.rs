@@ -14,3 +14,4 @@ mod process;
 mod reload;
 mod support;
 mod toy_kind;
+mod trouble;

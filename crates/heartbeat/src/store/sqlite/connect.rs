@@ -80,6 +80,14 @@ pub(super) fn create(path: &Path) -> io::Result<()> {
     sync_folder(path)
 }
 
+/// Takes back what [`create`] made, if nothing could be written to it.
+pub(super) fn remove_if_empty(path: &Path) {
+    if fs::metadata(path).is_ok_and(|meta| meta.len() == 0) {
+        // One that stays is named as corrupt at the next start; nothing is lost by it.
+        let _ = fs::remove_file(path);
+    }
+}
+
 /// Opens for writing, brings the schema up to date and checks the content.
 pub(super) fn for_writing(path: &Path) -> Result<Connection, Trouble> {
     let mut connection = Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_WRITE))?;

@@ -120,11 +120,10 @@ impl Sqlite {
 
     /// The connection, made anew if there is none.
     fn connect(&mut self) -> Result<&mut Connection, Trouble> {
-        if self.lock.is_none() {
-            self.lock = Some(Lock::take(&self.slot.path).map_err(Trouble::Refused)?);
-        }
+        Lock::keep(&mut self.lock, &self.slot.path).map_err(Trouble::Refused)?;
         if self.connection.is_none() {
-            if self.slot.look().map_err(Trouble::Refused)? == Occupant::Nobody {
+            let is_new = self.slot.look().map_err(Trouble::Refused)? == Occupant::Nobody;
+            if is_new {
                 connect::create(&self.slot.path).and_then(|()| self.slot.adopt()).map_err(|error| {
                     let message = format!("cannot create `{}`: {error}", self.slot.path.display());
                     Trouble::Refused(StoreError::new(StoreFault::Unavailable, message))
@@ -132,7 +131,13 @@ impl Sqlite {
             }
             self.subjects.clear();
             self.flush = None;
-            self.connection = Some(connect::for_writing(&self.slot.path)?);
+            let connection = connect::for_writing(&self.slot.path);
+            if is_new && connection.is_err() {
+                // On a full disk there is room for a name and for nothing else. Left behind, that would look like a store
+                // that was emptied.
+                connect::remove_if_empty(&self.slot.path);
+            }
+            self.connection = Some(connection?);
         }
         Ok(self.connection.as_mut().expect("just made"))
     }

@@ -116,6 +116,9 @@ async fn a_start_on_a_full_disk_goes_on_from_what_is_there() {
             let opened = rig.open();
             assert_eq!(opened.ledger, Model::of(&batches).ledger);
             assert!(opened.notices.is_empty(), "{:?}", opened.notices);
+            drop(opened);
+            let opened = rig.open();
+            assert!(opened.notices.is_empty(), "what could not be begun is no corrupt store: {:?}", opened.notices);
             let writer = Writer::start(opened).expect("a thread");
             assert!(matches!(writer.commit(transition(2)).await, Durability::Volatile(_)));
             mount.free();
