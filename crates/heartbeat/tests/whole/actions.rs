@@ -460,7 +460,7 @@ fn a_command_is_given_the_event_and_nothing_of_ours() {
     let bench = Bench::new(
         ", env: { REGION: eu }",
         "tr '\\0' '\\n' < /proc/$$/environ > environ\n\
-         grep -E '^(Sig(Ign|Blk)|Umask)' /proc/$$/status > status\ncat > document\nreadlink /proc/$$/fd/* > fds",
+         grep -E '^(Sig(Ign|Blk)|Umask)' /proc/self/status > status\ncat > document\nreadlink /proc/$$/fd/* > fds",
     );
     // The script goes home before it writes, so where it was started is told first.
     bench.home.write("act", &format!("pwd > {}\n{}", bench.home.path("cwd").display(), bench.home.read("act")));
