@@ -709,3 +709,131 @@ fn a_dry_run_decides_and_runs_nothing() {
     assert_eq!(ended.code, 2, "{}{}", ended.stdout, ended.stderr);
     assert!(!ended.stderr.contains("dry run: would"), "{}", ended.stderr);
 }
+
+#[test]
+fn after_a_crash_the_latest_wish_wins() {
+    let bench = Bench::new("", AT_THE_GATE);
+    let program = bench.start();
+    bench.web.answer(503);
+    let first = bench.ran(1);
+    bench.wait_until_stored();
+    program.kill();
+    bench.web.answer(200);
+    let mut program = bench.start();
+    program.wait_for("waiting for process");
+    bench.turn("up");
+    assert_eq!(bench.all_ran(), first, "nothing beside it");
+    bench.open_the_gate();
+    let ran = bench.ran(4);
+    bench.home.wait_until_quiet();
+    assert_eq!(bench.all_ran(), ran);
+    assert_eq!(one_after_the_other(&ran).len(), 2);
+    assert_eq!(ran[3], Ran::End("promote".to_owned()), "the demotion is not repeated: {ran:?}");
+    assert_eq!(program.terminate().code, 0);
+}
+
+#[test]
+fn kills_in_a_storm_leave_the_service_as_the_check_is() {
+    let bench = Bench::new(", limit: none", "sleep 0.05 # the service is slow");
+    for round in 0..16_u64 {
+        let program = bench.start();
+        for flip in 0..=round % 3 {
+            bench.web.answer(if (round + flip) % 2 == 0 { 503 } else { 200 });
+            bench.probes(2);
+        }
+        // At another moment every time.
+        let until = Instant::now() + Duration::from_millis(round * 37 % 60);
+        while Instant::now() < until {
+            std::thread::yield_now();
+        }
+        program.kill();
+    }
+    for state in ["up", "down"] {
+        let program = bench.start();
+        bench.turn(state);
+        bench.home.wait_until_quiet();
+        let event = if state == "up" { "promote" } else { "demote" };
+        assert_eq!(bench.all_ran().last(), Some(&Ran::End(event.to_owned())), "the check is {state}");
+        assert_eq!(program.terminate().code, 0);
+    }
+    let deliveries = bench.home.deliveries();
+    let unknown: Vec<_> =
+        bench.all_ran().into_iter().filter(|ran| ran.is_start() && !deliveries.contains_key(ran.key())).collect();
+    assert!(unknown.is_empty(), "run but never decided: {unknown:?}");
+}
+
+#[test]
+fn a_command_that_failed_in_once_is_repeated_by_the_next_one() {
+    let bench = Bench::new("", "[ -e mended ] || exit 7");
+    bench.web.answer(503);
+    assert_eq!(bench.home.run(&["once"]).code, 2);
+    assert_eq!(bench.all_ran().len(), 1, "one attempt a round");
+    bench.home.write("mended", "");
+    assert_eq!(bench.home.run(&["once"]).code, 2);
+    let ran = bench.all_ran();
+    assert!(matches!(&ran[1], Ran::Start { attempt, key, .. } if attempt == "2" && key == ran[0].key()), "{ran:?}");
+    assert_eq!(ran[2..], [Ran::End("demote".to_owned())]);
+    assert_eq!(bench.home.run(&["once"]).code, 2);
+    assert_eq!(bench.all_ran().len(), 3, "done is done");
+    bench.web.answer(200);
+    assert_eq!(bench.home.run(&["once"]).code, 0);
+    assert_eq!(bench.all_ran()[4..], [Ran::End("promote".to_owned())]);
+}
+
+#[test]
+fn an_action_of_several_checks_follows_all_of_them() {
+    let bench = Bench::new("", "echo $HEARTBEAT_CHECK >> checks");
+    let other = Web::answering(200);
+    let text = bench.home.read("heartbeat.yaml");
+    let second = format!("  other: {{ url: \"{}\", actions: [nginx] }}\nactions:\n", other.url());
+    bench.home.write("heartbeat.yaml", &text.replace("actions:\n", &second));
+    let state_of_other = |state: &str| {
+        wait_for(&format!("the other check is {state}"), || {
+            (bench.home.status()["checks"][1]["state"] == state).then_some(())
+        });
+        bench.home.wait_until_quiet();
+    };
+    let program = bench.start();
+    bench.turn("up");
+    state_of_other("up");
+    bench.turn("down");
+    bench.ran(2);
+    other.answer(503);
+    state_of_other("down");
+    bench.turn("up");
+    bench.home.wait_until_quiet();
+    assert_eq!(bench.all_ran().len(), 2, "one of them is still down");
+    other.answer(200);
+    assert_eq!(bench.ran(4)[3], Ran::End("promote".to_owned()));
+    assert_eq!(bench.home.lines("checks"), ["web", "other"], "whose transition it was");
+    assert_eq!(program.terminate().code, 0);
+}
+
+#[test]
+fn every_store_runs_what_must_not_be_repeated() {
+    for storage in ["memory", "file:state.json"] {
+        let bench = Bench::new(", delivery: at_most_once", "");
+        let text = bench.home.read("heartbeat.yaml");
+        bench.home.write("heartbeat.yaml", &text.replace("sqlite:state.db", storage));
+        bench.web.answer(503);
+        let program = bench.start();
+        bench.ran(2);
+        assert_eq!(program.terminate().code, 0, "{storage}");
+    }
+}
+
+#[test]
+fn by_hand_a_command_says_how_it_ended() {
+    let bench = Bench::new("", "echo said; echo broken >&2; [ $HEARTBEAT_EVENT = promote ]");
+    let done = bench.home.run(&["action", "run", "nginx", "promote"]);
+    assert_eq!(done.code, 0, "{}{}", done.stdout, done.stderr);
+    assert!(done.stdout.contains("said") && done.stdout.contains("exit 0"), "{}", done.stdout);
+    bench.home.write("act", "exit 9\n");
+    let failed = bench.home.run(&["action", "run", "nginx", "demote"]);
+    assert_eq!(failed.code, 1, "{}{}", failed.stdout, failed.stderr);
+    assert!(failed.stdout.contains("exit 9"), "{}", failed.stdout);
+    let dry = bench.home.run(&["action", "run", "nginx", "demote", "--dry-run"]);
+    assert!(dry.code == 0 && dry.stdout.contains("HEARTBEAT_EVENT=demote"), "{}{}", dry.stdout, dry.stderr);
+    assert_eq!(bench.all_ran().len(), 2);
+    assert_eq!(bench.home.run(&["action", "run", "nothing", "demote"]).code, 64);
+}
