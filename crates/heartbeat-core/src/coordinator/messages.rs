@@ -27,6 +27,9 @@ use crate::record::{CheckRecord, Incident, State, Told};
 use crate::state::is_failing;
 use crate::{Id, Now, Wall};
 
+/// The reason of the up that ends the incident of a check or group that is no longer planned.
+pub const REMOVED: &str = "removed from the configuration";
+
 /// An incident, and how long ago it was last spoken of.
 #[derive(Clone, Debug)]
 pub(super) struct OpenIncident {
@@ -86,7 +89,7 @@ impl Coordinator {
                 self.speak(id, due, &facts, draft);
                 self.keep_incident(id, draft);
             }
-            (State::Down, _) => self.close(id, transition.epoch, &facts, "", draft),
+            (State::Down, _) => self.close(id, transition.epoch, &facts, draft),
             (State::Degraded, _) | (_, State::Degraded) => self.tell_degraded(transition, &facts, draft),
             (State::Unknown | State::Up, State::Unknown | State::Up) => {}
         }
@@ -143,7 +146,7 @@ impl Coordinator {
         for (event, alert) in due {
             incident.told.entry(alert.clone()).or_default().pending += 1;
             let (epoch, reminders) = (incident.epoch, incident.reminders);
-            let letter = Letter { event, subject: id, incident: Some(epoch), facts, text: "" };
+            let letter = Letter { event, subject: id, incident: Some(epoch), facts };
             match event {
                 Event::Reminder => letter.send(alert, format_args!("{epoch}.{reminders}"), draft.now.wall, draft),
                 _ => letter.send(alert, epoch, incident.opened, draft),
@@ -153,12 +156,12 @@ impl Coordinator {
     }
 
     /// Ends an incident, and tells those who know of it.
-    fn close(&mut self, id: &Id, epoch: u64, facts: &Facts, text: &str, draft: &mut Draft<'_>) {
+    fn close(&mut self, id: &Id, epoch: u64, facts: &Facts, draft: &mut Draft<'_>) {
         let Some(OpenIncident { incident, .. }) = self.incidents.remove(id) else { return };
         draft.batch.incidents.push((id.clone(), None));
         for (alert, told) in incident.told {
             if (told.delivered || told.pending > 0) && self.index.alerts.contains(&alert) {
-                let letter = Letter { event: Event::Up, subject: id, incident: Some(incident.epoch), facts, text };
+                let letter = Letter { event: Event::Up, subject: id, incident: Some(incident.epoch), facts };
                 letter.send(alert, epoch, draft.now.wall, draft);
             }
         }
@@ -166,17 +169,15 @@ impl Coordinator {
 
     /// Ends the incident of a check or group that is no longer planned.
     pub(super) fn close_removed(&mut self, id: &Id, record: &CheckRecord, draft: &mut Draft<'_>) {
-        let reason = "removed from the configuration";
         let facts = Facts {
             state: State::Unknown,
             previous_state: record.state,
             since: Some(draft.now.wall),
             duration: record.since.map(|since| draft.now.wall.since(since)),
-            reason: Arc::from(reason),
+            reason: Arc::from(REMOVED),
             ..Facts::of(record)
         };
-        let text = format!("{id} was removed from the configuration while it was {}", record.state);
-        self.close(id, record.epoch, &facts, &text, draft);
+        self.close(id, record.epoch, &facts, draft);
     }
 
     fn tell_degraded(&self, transition: &Transition, facts: &Facts, draft: &mut Draft<'_>) {
@@ -190,7 +191,7 @@ impl Coordinator {
             return;
         }
         for alert in alerts {
-            let letter = Letter { event: Event::Degraded, subject: id, incident: None, facts, text: "" };
+            let letter = Letter { event: Event::Degraded, subject: id, incident: None, facts };
             letter.send(alert, transition.epoch, transition.at, draft);
         }
     }
@@ -245,8 +246,6 @@ struct Letter<'a> {
     subject: &'a Id,
     incident: Option<u64>,
     facts: &'a Facts,
-    /// Empty: what the configuration says.
-    text: &'a str,
 }
 
 impl Letter<'_> {
@@ -259,7 +258,7 @@ impl Letter<'_> {
             subject: Some(self.subject.clone()),
             incident: self.incident,
             facts: self.facts.clone(),
-            message: Arc::from(self.text),
+            message: Arc::from(""),
         });
     }
 }

@@ -21,6 +21,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use self::messages::OpenIncident;
+pub use self::messages::REMOVED;
 use self::notices::StaleNews;
 use self::verdicts::Verdicts;
 use self::wiring::Index;

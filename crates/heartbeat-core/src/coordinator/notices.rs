@@ -103,7 +103,7 @@ fn send(text: &str, alerts: Vec<Id>, draft: &mut Draft<'_>) {
             subject: None,
             incident: None,
             facts: Facts { reason: Arc::from(text), ..Facts::default() },
-            message: Arc::from(text),
+            message: Arc::from(""),
         });
     }
 }

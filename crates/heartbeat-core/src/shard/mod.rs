@@ -46,8 +46,10 @@ pub struct CheckSpec {
     pub policy: Policy,
     /// The address and port that [`Limits::per_host`] counts by; `None`: not limited so.
     pub host: Option<Arc<str>>,
-    /// A fingerprint of kind and target.
+    /// A fingerprint of kind and target: with another one, what was counted does not count any more.
     pub target: u64,
+    /// A fingerprint of all that a probe does: with another one, the attempt in flight does not count.
+    pub manner: u64,
 }
 
 /// How long a shard lives.
@@ -266,6 +268,11 @@ impl Shard {
         &self.lateness
     }
 
+    /// For how long the scheduler stood still, in all.
+    pub const fn stood_still(&self) -> Duration {
+        self.stood_still
+    }
+
     /// Probes in flight.
     pub const fn in_flight(&self) -> u32 {
         self.turns.in_flight()
@@ -471,8 +478,9 @@ impl Shard {
     /// The plan says something else of a check. Its state and, where the interval is the same, its times stay.
     fn change(&mut self, index: u32, spec: CheckSpec, now: Mono, out: &mut Vec<Effect>) {
         let host = self.turns.host(spec.host.as_ref());
-        let retargeted = self.slot(index).spec.target != spec.target;
-        if retargeted {
+        let old = &self.slot(index).spec;
+        let outdated = (old.target, old.manner) != (spec.target, spec.manner);
+        if outdated {
             self.abandon(index, out);
         }
         let lived = self.lived(now);
@@ -484,7 +492,7 @@ impl Shard {
         if slot.patience() != patience {
             slot.completed = lived;
         }
-        let dropped = retargeted && matches!(slot.phase, Phase::Probing { .. });
+        let dropped = outdated && matches!(slot.phase, Phase::Probing { .. });
         if dropped || (slot.has_place_on_grid() && slot.period() != period) {
             slot.phase = Phase::Idle { due: slot.next_due(now) };
         }

@@ -20,7 +20,8 @@ fn at(millis: u64) -> Now {
 }
 
 fn plan(ids: &[&str], probes: u32, target: u64) -> Input {
-    let spec = |id: &&str| CheckSpec { id: Id::from(*id), policy: Policy::default(), host: None, target };
+    let spec =
+        |id: &&str| CheckSpec { id: Id::from(*id), policy: Policy::default(), host: None, target, manner: target };
     let limits = Limits { probes, per_host: 1 };
     Input::Replanned { checks: ids.iter().map(spec).collect(), limits, records: BTreeMap::new() }
 }

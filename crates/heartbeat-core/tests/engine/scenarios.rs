@@ -293,7 +293,7 @@ fn describe_intent(intent: &Intent) -> (String, String) {
             (short.clone(), format!("{short} because of {subject}"))
         }
         Destination::Alert(alert) if intent.event == Event::Notice => {
-            (format!("{alert} hears a notice"), format!("{alert} hears a notice: {}", intent.message))
+            (format!("{alert} hears a notice"), format!("{alert} hears a notice: {}", facts.reason))
         }
         Destination::Alert(alert) => {
             let short = format!("{alert} hears: {subject} {event}");

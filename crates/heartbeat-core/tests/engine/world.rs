@@ -60,6 +60,7 @@ impl Plan {
             policy: check.policy,
             host: check.host.clone(),
             target: check.target,
+            manner: check.target,
         };
         self.checks.iter().map(spec).collect()
     }

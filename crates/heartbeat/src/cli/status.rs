@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use heartbeat_core::schedule::SLACK;
+
 use super::args::Global;
 use super::screen::{Ink, Screen};
 use super::{configuration, load, prepare};
@@ -79,6 +81,10 @@ pub fn print(screen: Screen, status: &Status) {
     if status.outbox > 0 {
         let owed = super::screen::counted(usize::try_from(status.outbox).unwrap_or(usize::MAX), "delivery");
         screen.data(format_args!("{owed} on the way"));
+    }
+    if let Some(late) = status.lateness.as_ref().filter(|late| u128::from(late.p99_ms) > SLACK.as_millis()) {
+        let [most, worst] = [late.p99_ms, late.worst_ms];
+        screen.data(screen.paint(Ink::Bad, format_args!("probes start up to {most} ms late, at worst {worst} ms")));
     }
     for notice in &status.notices {
         screen.data(screen.paint(Ink::Bad, notice));

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use heartbeat_core::Wall;
+use heartbeat_core::coordinator::REMOVED;
 use heartbeat_core::intent::{Destination, Event, Facts};
 use heartbeat_core::record::State;
 use jiff::tz::{Offset, TimeZone};
@@ -81,7 +82,7 @@ fn default_texts() {
     assert_eq!(say(Event::Up, State::Up, "", some), "Web shop is up after 12m 34s");
     assert_eq!(say(Event::Promote, State::Up, "", None), "Web shop is up");
     assert_eq!(
-        say(Event::Up, State::Up, "removed", some),
+        say(Event::Up, State::Unknown, REMOVED, some),
         "Web shop was removed from the configuration while it was down"
     );
     assert_eq!(say(Event::Degraded, State::Degraded, "slow", some), "Web shop is degraded: slow");
@@ -111,7 +112,7 @@ fn own_texts() {
     assert_eq!(text(&message, &texts), "Web shop (http://localhost:8080/app): status 503, expected 200");
     message.intent.event = Event::Up;
     assert_eq!(text(&message, &texts), "Web shop is back");
-    message.intent.facts.reason = "removed".into();
+    message.intent.facts.reason = REMOVED.into();
     assert_eq!(text(&message, &texts), "Web shop was removed from the configuration while it was down");
 }
 

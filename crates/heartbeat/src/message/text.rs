@@ -1,15 +1,13 @@
 //! The text for people, rendered once, when an intent is decided on.
 
 use heartbeat_core::Wall;
+use heartbeat_core::coordinator::REMOVED;
 use heartbeat_core::intent::{Event, Intent};
 use heartbeat_core::record::State;
 use heartbeat_core::template::Template;
 
 use super::names::Names;
 use super::{About, Style, Texts};
-
-/// The reason of the up that closes the incident of a check that is no longer configured.
-const REMOVED: &str = "removed";
 
 /// The text of an intent.
 ///

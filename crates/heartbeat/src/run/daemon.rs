@@ -11,9 +11,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 
-use super::build::Built;
 use super::control::{Answer, Call, Request};
-use super::reload;
+use super::reload::{self, Reread};
 use super::session::Session;
 use super::status::Status;
 use crate::host::clock;
@@ -69,7 +68,7 @@ pub async fn run(
         health.mark_changed();
     }
     let mut troubles = Troubles::default();
-    let (rebuilt_in, mut rebuilt) = mpsc::unbounded_channel::<Rebuilt>();
+    let (mut rereading, mut reread) = Rereading::new();
     session.begin(ledger.checks);
     surroundings.notifier.ready(&summary(&session));
     ready();
@@ -80,9 +79,12 @@ pub async fn run(
             biased;
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
-            _ = signals.hangup.recv() => read_again(&surroundings, &session, None, &rebuilt_in),
-            Some(rebuilt) = rebuilt.recv() => take_over(rebuilt, &mut session, &surroundings),
-            Some(call) = surroundings.calls.recv() => answer(call, &surroundings, &session, &rebuilt_in),
+            _ = signals.hangup.recv() => rereading.ask(None, &surroundings, &session),
+            Some(result) = reread.recv() => {
+                let answer = take_over(result, &mut session, &surroundings);
+                rereading.ended(&answer, &surroundings, &session);
+            }
+            Some(call) = surroundings.calls.recv() => answer(call, &surroundings, &session, &mut rereading),
             Some(delivery) = session.settled.recv() => session.settle(delivery),
             Some(done) = session.probed.recv() => session.driver.probed(done),
             Ok(()) = health.changed() => {
@@ -100,39 +102,70 @@ pub async fn run(
     Ok(session.stop().await.0)
 }
 
-/// A configuration that was read again, and who wants to know.
-struct Rebuilt {
-    result: Result<Built, String>,
-    caller: Option<Call>,
+/// The reading of the configuration, one at a time: of two that overlapped, the older file could come last.
+struct Rereading {
+    results: mpsc::UnboundedSender<Result<Reread, String>>,
+    under_way: bool,
+    /// Who asked for the reading that is under way; `None` stands for a signal.
+    askers: Vec<Option<Call>>,
+    /// Who has asked since.
+    later: Vec<Option<Call>>,
 }
 
-/// Reads and builds beside the loop: a large configuration must not delay a probe.
-fn read_again(
-    surroundings: &Surroundings,
-    session: &Session,
-    caller: Option<Call>,
-    rebuilt: &mpsc::UnboundedSender<Rebuilt>,
-) {
-    surroundings.notifier.reloading();
-    if let Err(error) = surroundings.log.reopen() {
-        tracing::error!("cannot open the log file again, writing to the old one: {error}");
+impl Rereading {
+    fn new() -> (Self, mpsc::UnboundedReceiver<Result<Reread, String>>) {
+        let (results, reread) = mpsc::unbounded_channel();
+        (Self { results, under_way: false, askers: Vec::new(), later: Vec::new() }, reread)
     }
-    let (config, world) = (surroundings.config.clone(), Arc::clone(&surroundings.world));
-    let (old, rebuilt) = (Arc::clone(session.driver.plan()), rebuilt.clone());
-    tokio::task::spawn_blocking(move || {
-        let result = reload::read(&config, &old, &world);
-        // Nobody listens at the end of the program.
-        let _ = rebuilt.send(Rebuilt { result, caller });
-    });
+
+    /// The file may have changed since the reading that is under way began: then it is read once more afterwards.
+    fn ask(&mut self, asker: Option<Call>, surroundings: &Surroundings, session: &Session) {
+        self.later.push(asker);
+        if !self.under_way {
+            self.begin(surroundings, session);
+        }
+    }
+
+    /// Reads and builds beside the loop: a large configuration must not delay a probe.
+    fn begin(&mut self, surroundings: &Surroundings, session: &Session) {
+        self.under_way = true;
+        self.askers = std::mem::take(&mut self.later);
+        surroundings.notifier.reloading();
+        if let Err(error) = surroundings.log.reopen() {
+            tracing::error!("cannot open the log file again, writing to the old one: {error}");
+        }
+        let (config, world) = (surroundings.config.clone(), Arc::clone(&surroundings.world));
+        let (old, results) = (Arc::clone(session.driver.plan()), self.results.clone());
+        let reading = tokio::task::spawn_blocking(move || reload::read(&config, &old, &world));
+        tokio::spawn(async move {
+            let result = reading.await.unwrap_or_else(|error| Err(format!("heartbeat itself failed at it: {error}")));
+            // Nobody listens at the end of the program.
+            let _ = results.send(result);
+        });
+    }
+
+    /// Answers those who asked, and begins anew for those who came since.
+    fn ended(&mut self, answer: &Answer, surroundings: &Surroundings, session: &Session) {
+        self.under_way = false;
+        for call in self.askers.drain(..).flatten() {
+            let _ = call.reply.send(answer.clone());
+        }
+        if !self.later.is_empty() {
+            self.begin(surroundings, session);
+        }
+    }
 }
 
-fn take_over(rebuilt: Rebuilt, session: &mut Session, surroundings: &Surroundings) {
-    let Rebuilt { result, caller } = rebuilt;
+fn take_over(result: Result<Reread, String>, session: &mut Session, surroundings: &Surroundings) -> Answer {
     let answer = match result {
-        Ok(built) => {
+        Ok(Reread { built, remarks }) => {
             session.replan(built);
-            let message = format!("read {} again: {}", surroundings.config.display(), summary(session));
+            let mut message = format!("read {} again: {}", surroundings.config.display(), summary(session));
             tracing::info!("{message}");
+            for remark in remarks {
+                tracing::warn!("{remark}");
+                message = format!("{message}\n{remark}");
+            }
             Answer::Done { message }
         }
         Err(problems) => {
@@ -142,14 +175,12 @@ fn take_over(rebuilt: Rebuilt, session: &mut Session, surroundings: &Surrounding
         }
     };
     surroundings.notifier.ready(&summary(session));
-    if let Some(call) = caller {
-        let _ = call.reply.send(answer);
-    }
+    answer
 }
 
-fn answer(call: Call, surroundings: &Surroundings, session: &Session, rebuilt: &mpsc::UnboundedSender<Rebuilt>) {
+fn answer(call: Call, surroundings: &Surroundings, session: &Session, rereading: &mut Rereading) {
     match &call.request {
-        Request::Reload => read_again(surroundings, session, Some(call), rebuilt),
+        Request::Reload => rereading.ask(Some(call), surroundings, session),
         Request::Resume { action } => {
             let known = session.driver.plan().actions.iter().any(|configured| configured.id == *action);
             let answer = if known {
@@ -162,12 +193,17 @@ fn answer(call: Call, surroundings: &Surroundings, session: &Session, rebuilt: &
         }
         Request::Status => {
             let (plan, stale) = (Arc::clone(session.driver.plan()), session.driver.stale().clone());
+            let (lateness, dropped) = (session.driver.lateness().into(), session.writer.dropped_results());
             let (ledger, health) = (session.writer.ledger(), session.writer.health().borrow().clone());
             // The writer answers when it is free. While a disk hangs, the engine's own memory must do.
             let known = session.driver.remembered();
             tokio::spawn(async move {
                 let ledger = tokio::time::timeout(WRITER_PATIENCE, ledger).await.unwrap_or(known);
                 let mut status = Status::new(&plan, &ledger, &stale);
+                status.lateness = Some(lateness);
+                if dropped > 0 {
+                    status.notices.push(format!("the store did not keep up: {dropped} results of probes are not kept"));
+                }
                 if let Health::Failing { reason, .. } = health {
                     status.notices.push(format!("the store cannot be written: {reason}"));
                 }

@@ -5,11 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use heartbeat_core::coordinator::{self, Coordinator};
-use heartbeat_core::intent::{Intent, Transition};
+use heartbeat_core::intent::{Destination, Intent, Transition};
+use heartbeat_core::lateness::Lateness;
 use heartbeat_core::ledger::{Batch, Ledger};
-use heartbeat_core::outcome::Outcome;
+use heartbeat_core::outcome::{Outcome, Verdict};
 use heartbeat_core::record::{CheckRecord, State};
 use heartbeat_core::shard::{self, Mode, Shard};
 use heartbeat_core::{Id, Mono};
@@ -18,6 +20,7 @@ use tokio::sync::mpsc;
 
 use super::build::Built;
 use super::committer::Committer;
+use super::late::Late;
 use super::pool::{Done, Pool};
 use super::wiring;
 use crate::host::clock;
@@ -42,6 +45,12 @@ pub struct Driver {
     committer: Committer,
     node: Arc<str>,
     zone: TimeZone,
+    /// Only a daemon has times that a probe can miss.
+    mode: Mode,
+    late: Late,
+    stood_still: Duration,
+    /// What of ours keeps a check from being probed.
+    local: BTreeMap<Id, Arc<str>>,
     /// Why a check is not known any more.
     stale: BTreeMap<Id, String>,
     watchers: Option<mpsc::UnboundedSender<News>>,
@@ -58,6 +67,10 @@ impl Driver {
             committer,
             node,
             zone: TimeZone::system(),
+            mode,
+            late: Late::default(),
+            stood_still: Duration::ZERO,
+            local: BTreeMap::new(),
             stale: BTreeMap::new(),
             watchers: None,
         }
@@ -110,6 +123,11 @@ impl Driver {
         &self.stale
     }
 
+    /// How late probes started.
+    pub const fn lateness(&self) -> &Lateness {
+        self.shard.lateness()
+    }
+
     /// When [`wake`](Self::wake) is due.
     pub fn next_wake(&self) -> Option<Mono> {
         self.shard.next_wake().into_iter().chain(self.coordinator.next_wake()).min()
@@ -129,7 +147,7 @@ impl Driver {
     /// Takes a probe's result in.
     pub fn probed(&mut self, done: Done) {
         let Done { check, attempt, report } = done;
-        self.pool.ended(check);
+        self.pool.ended(check, attempt);
         self.schedule(shard::Input::Probed { check, attempt, outcome: report.outcome });
     }
 
@@ -159,10 +177,15 @@ impl Driver {
 
     fn schedule(&mut self, input: shard::Input) {
         let mut effects = Vec::new();
-        self.shard.handle(clock::now(), input, &mut effects);
+        let now = clock::now();
+        self.shard.handle(now, input, &mut effects);
+        self.tell_standstill();
         for effect in effects {
             match effect {
-                shard::Effect::Probe { check, id, attempt, .. } => {
+                shard::Effect::Probe { check, id, attempt, late, .. } => {
+                    if self.mode == Mode::Daemon {
+                        self.late.note(late, now.mono);
+                    }
                     let planned = self.built.probers.get(&id);
                     if let Some((prober, timeout)) = planned {
                         self.pool.start(check, attempt, Arc::clone(prober), *timeout);
@@ -180,10 +203,12 @@ impl Driver {
                         "probed {}",
                         report.outcome.reason
                     );
+                    self.tell_local(&report);
                     self.coordinate(coordinator::Input::Reported(report));
                 }
                 shard::Effect::Stale { id } => {
-                    let why = "no probe has been completed for three intervals".to_owned();
+                    let because = self.local.get(&id).map(|reason| format!(": {reason}")).unwrap_or_default();
+                    let why = format!("no probe has been completed for three intervals{because}");
                     tracing::warn!(target: "heartbeat", check = %id, "stale: {why}");
                     self.stale.insert(id.clone(), why);
                     self.coordinate(coordinator::Input::Stale(id));
@@ -195,8 +220,33 @@ impl Driver {
                 }
                 shard::Effect::Removed { id, .. } => {
                     self.stale.remove(&id);
+                    self.local.remove(&id);
                 }
             }
+        }
+    }
+
+    /// A fault of ours counts neither way; the log says so when it begins or is another one.
+    fn tell_local(&mut self, report: &shard::Report) {
+        let shard::Report { id, outcome, .. } = report;
+        if outcome.verdict != Verdict::Local {
+            self.local.remove(id);
+        } else if self.local.get(id) != Some(&outcome.reason) {
+            tracing::warn!(target: "heartbeat", check = %id, "{id} cannot be probed, which counts neither way: {}", outcome.reason);
+            self.local.insert(id.clone(), outcome.reason.clone());
+        }
+    }
+
+    fn tell_standstill(&mut self) {
+        let before = std::mem::replace(&mut self.stood_still, self.shard.stood_still());
+        let missed = self.stood_still.saturating_sub(before);
+        if !missed.is_zero() {
+            tracing::warn!(
+                target: "heartbeat",
+                "the scheduler stood still for {:.1} s (a suspend, a stopped or starved process): probes that were missed \
+                 are not caught up, and timeouts of that time do not count",
+                missed.as_secs_f64()
+            );
         }
     }
 
@@ -205,6 +255,11 @@ impl Driver {
         for delivery in &mut batch.deliveries {
             if delivery.intent.message.is_empty() {
                 delivery.intent.message = self.message(&delivery.intent).into();
+            }
+            let Intent { key, to, .. } = &delivery.intent;
+            match to {
+                Destination::Action(id) => tracing::info!(target: "heartbeat", "action {id}: {key} is owed"),
+                Destination::Alert(id) => tracing::info!(target: "heartbeat", "alert {id}: {key} is owed"),
             }
         }
         for transition in &batch.transitions {

@@ -8,6 +8,7 @@ pub mod control;
 pub mod daemon;
 pub mod driver;
 pub mod hands;
+mod late;
 pub mod once;
 pub mod outbox;
 pub mod pidfile;

@@ -28,7 +28,7 @@ pub struct Done {
 #[derive(Debug)]
 pub struct Pool {
     results: mpsc::UnboundedSender<Done>,
-    running: HashMap<CheckKey, AbortHandle>,
+    running: HashMap<CheckKey, (u64, AbortHandle)>,
 }
 
 impl Pool {
@@ -46,17 +46,19 @@ impl Pool {
             // Nobody listens at the end of the program.
             let _ = results.send(Done { check, attempt, report });
         });
-        self.running.insert(check, task.abort_handle());
+        self.running.insert(check, (attempt, task.abort_handle()));
     }
 
-    /// Forgets a probe that has ended.
-    pub fn ended(&mut self, check: CheckKey) {
-        self.running.remove(&check);
+    /// Forgets a probe that has ended. The answer of one that was abandoned may still come, when the next one runs.
+    pub fn ended(&mut self, check: CheckKey, attempt: u64) {
+        if self.running.get(&check).is_some_and(|(running, _)| *running == attempt) {
+            self.running.remove(&check);
+        }
     }
 
     /// Ends a probe that nobody waits for any more.
     pub fn abandon(&mut self, check: CheckKey) {
-        if let Some(task) = self.running.remove(&check) {
+        if let Some((_, task)) = self.running.remove(&check) {
             task.abort();
         }
     }
@@ -64,7 +66,7 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        for task in self.running.values() {
+        for (_, task) in self.running.values() {
             task.abort();
         }
     }

@@ -1,8 +1,10 @@
 //! The states as `heartbeat status` shows them, made from what is remembered.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use heartbeat_core::Id;
+use heartbeat_core::lateness::Lateness;
 use heartbeat_core::ledger::Ledger;
 use heartbeat_core::record::{CheckRecord, State};
 use serde::{Deserialize, Serialize};
@@ -23,8 +25,36 @@ pub struct Status {
     pub outbox: u64,
     /// What is wrong with heartbeat itself; empty when nothing is.
     pub notices: Vec<String>,
+    /// How late probes start; a running daemon alone knows.
+    #[serde(default)]
+    pub lateness: Option<LatenessStatus>,
     /// An operator's word over the measured states.
     pub overlay: Option<serde_json::Value>,
+}
+
+/// How late probes started since the daemon did. The percentiles are rounded up to powers of two.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LatenessStatus {
+    /// So many were started.
+    pub probes: u64,
+    /// Half of them were at most so late, in milliseconds.
+    pub p50_ms: u64,
+    /// 99 of 100 were at most so late, in milliseconds.
+    pub p99_ms: u64,
+    /// The latest, in milliseconds.
+    pub worst_ms: u64,
+}
+
+impl From<&Lateness> for LatenessStatus {
+    fn from(lateness: &Lateness) -> Self {
+        let millis = |late: Duration| u64::try_from(late.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            probes: lateness.count(),
+            p50_ms: millis(lateness.percentile(50)),
+            p99_ms: millis(lateness.percentile(99)),
+            worst_ms: millis(lateness.worst()),
+        }
+    }
 }
 
 /// A check or group.
@@ -76,6 +106,7 @@ impl Status {
             actions: plan.actions.iter().map(|action| ActionStatus::new(&action.id, ledger)).collect(),
             outbox: ledger.outbox.len() as u64,
             notices: Vec::new(),
+            lateness: None,
             overlay: None,
         }
     }

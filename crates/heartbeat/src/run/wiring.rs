@@ -1,11 +1,12 @@
 //! What the engine needs to know of a plan.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use heartbeat_core::coordinator::{ActionWiring, CheckWiring, GroupWiring, Wiring};
 use heartbeat_core::shard::CheckSpec;
 
-use crate::plan::Plan;
+use crate::plan::{Check, Plan};
 
 /// For the coordinator.
 pub fn coordinator(plan: &Plan) -> Wiring {
@@ -49,6 +50,14 @@ pub fn shard(plan: &Plan) -> Vec<CheckSpec> {
             policy: check.policy,
             host: check.spec.address().map(Arc::from),
             target: check.target,
+            manner: manner(check),
         })
         .collect()
+}
+
+/// Only compared within a process. Secrets do not show, and need not: whoever changes one means the same check.
+fn manner(check: &Check) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    format!("{:?}", check.spec).hash(&mut hasher);
+    hasher.finish()
 }
