@@ -20,8 +20,11 @@ fn at(millis: u64) -> Now {
 }
 
 fn plan(ids: &[&str], probes: u32, target: u64) -> Input {
-    let spec =
-        |id: &&str| CheckSpec { id: Id::from(*id), policy: Policy::default(), host: None, target, manner: target };
+    plan_in_a_manner(ids, probes, target, 0)
+}
+
+fn plan_in_a_manner(ids: &[&str], probes: u32, target: u64, manner: u64) -> Input {
+    let spec = |id: &&str| CheckSpec { id: Id::from(*id), policy: Policy::default(), host: None, target, manner };
     let limits = Limits { probes, per_host: 1 };
     Input::Replanned { checks: ids.iter().map(spec).collect(), limits, records: BTreeMap::new() }
 }
@@ -57,6 +60,21 @@ fn verdicts(effects: &[Effect]) -> Vec<Verdict> {
         _ => None,
     };
     effects.iter().filter_map(verdict).collect()
+}
+
+#[test]
+fn other_expectations_drop_the_attempt_in_flight_and_keep_what_was_counted() {
+    let mut shard = probing();
+    handle(&mut shard, at(1), answer(1, refused()));
+    let again = shard.next_wake().expect("a failing check is probed again");
+    let again = at(u64::try_from(again.since_origin().as_millis()).unwrap());
+    let [Effect::Probe { attempt: 2, .. }] = handle(&mut shard, again, Input::Wake)[..] else { panic!("no probe") };
+    assert_eq!(handle(&mut shard, again, plan(&["web"], 10, 1)), [], "the same plan changes nothing");
+    let effects = handle(&mut shard, again, plan_in_a_manner(&["web"], 10, 1, 7));
+    assert_eq!(effects, [Effect::Abandon { check: WEB, attempt: 2 }]);
+    assert_eq!(handle(&mut shard, again, answer(2, refused())), [], "it was made under the old expectations");
+    assert_eq!(shard.record("web").map(|record| record.fail_count), Some(1));
+    assert!(shard.next_wake().is_some());
 }
 
 #[test]

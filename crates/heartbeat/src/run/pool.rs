@@ -71,3 +71,77 @@ impl Drop for Pool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use heartbeat_core::outcome::Verdict;
+    use tokio::sync::mpsc::UnboundedReceiver;
+
+    use super::*;
+    use crate::probe::{Boxed, Failure, Observation, Trace};
+
+    /// Probes without end, and tells when one is dropped.
+    struct Endless(mpsc::UnboundedSender<()>);
+
+    struct Dropped(mpsc::UnboundedSender<()>);
+
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            let _ = self.0.send(());
+        }
+    }
+
+    impl Prober for Endless {
+        fn probe<'a>(&'a self, _: &'a Trace) -> Boxed<'a, Result<Observation, Failure>> {
+            let dropped = Dropped(self.0.clone());
+            Box::pin(async move {
+                let _dropped = dropped;
+                std::future::pending().await
+            })
+        }
+    }
+
+    /// Passes at once.
+    struct Passing;
+
+    impl Prober for Passing {
+        fn probe<'a>(&'a self, _: &'a Trace) -> Boxed<'a, Result<Observation, Failure>> {
+            Box::pin(async { Ok(Observation::default()) })
+        }
+    }
+
+    const CHECK: CheckKey = CheckKey(0);
+    const TIMEOUT: Duration = Duration::from_secs(600);
+
+    fn endless() -> (Arc<Endless>, UnboundedReceiver<()>) {
+        let (dropped, drops) = mpsc::unbounded_channel();
+        (Arc::new(Endless(dropped)), drops)
+    }
+
+    #[tokio::test]
+    async fn a_late_answer_does_not_take_the_next_probe_out_of_hand() {
+        let (mut pool, mut results) = Pool::new();
+        pool.start(CHECK, 1, Arc::new(Passing), TIMEOUT);
+        let late = results.recv().await.expect("it passes");
+        assert_eq!((late.attempt, late.report.outcome.verdict), (1, Verdict::Pass));
+        pool.abandon(CHECK);
+        let (prober, mut drops) = endless();
+        pool.start(CHECK, 2, prober, TIMEOUT);
+        tokio::task::yield_now().await;
+        pool.ended(CHECK, late.attempt);
+        pool.abandon(CHECK);
+        let dropped = tokio::time::timeout(Duration::from_secs(10), drops.recv()).await;
+        assert_eq!(dropped, Ok(Some(())), "the second probe was not ended");
+    }
+
+    #[tokio::test]
+    async fn probes_end_with_the_pool() {
+        let (mut pool, _results) = Pool::new();
+        let (prober, mut drops) = endless();
+        pool.start(CHECK, 1, prober, TIMEOUT);
+        tokio::task::yield_now().await;
+        drop(pool);
+        let dropped = tokio::time::timeout(Duration::from_secs(10), drops.recv()).await;
+        assert_eq!(dropped, Ok(Some(())));
+    }
+}

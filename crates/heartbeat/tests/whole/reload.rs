@@ -111,6 +111,67 @@ fn a_broken_file_at_reload_is_refused_with_its_problem() {
 }
 
 #[test]
+fn of_many_reloads_at_once_the_last_file_holds_and_everybody_is_answered() {
+    let home = Home::new();
+    // Written as an editor does, for the daemon may be reading.
+    let version = |n: usize| {
+        let checks: String = (0..200).map(|i| format!("  check-{n}-{i}: {{ url: \"tcp://127.0.0.1:1\" }}\n")).collect();
+        home.write("new.yaml", &format!("checks:\n{checks}alerts: []\nstorage: sqlite:state.db\n"));
+        std::fs::rename(home.path("new.yaml"), home.path("heartbeat.yaml")).expect("a folder of our own");
+    };
+    version(0);
+    let mut program = home.start(&["run"]);
+    program.wait_for("started with");
+    let mut callers = Vec::new();
+    for n in 1..=5 {
+        version(n);
+        program.signal(Signal::SIGHUP);
+        callers.push(home.start(&["reload"]));
+    }
+    for mut caller in callers {
+        let answered = caller.wait();
+        assert_eq!(answered.code, 0, "{}", answered.stdout);
+    }
+    assert_eq!(check(&home, "check-5-0")["id"], "check-5-0");
+    assert_eq!(program.terminate().code, 0);
+}
+
+#[test]
+fn what_takes_a_restart_is_said_to_who_asked() {
+    let home = Home::new();
+    let web = Web::answering(200);
+    let with =
+        |storage: &str| format!("checks:\n  web: {{ url: \"{}\" }}\nalerts: []\nstorage: {storage}\n", web.url());
+    home.write("heartbeat.yaml", &with("sqlite:state.db"));
+    let mut program = home.start(&["run", "-s", "sqlite:other.db"]);
+    program.wait_for("started with");
+    let reload = || home.run(&["reload", "-s", "sqlite:other.db"]);
+    let same = reload();
+    assert_eq!((same.code, same.stdout.contains("restart")), (0, false), "{}{}", same.stdout, same.stderr);
+    home.write("heartbeat.yaml", &with("file:state.json"));
+    let other = reload();
+    let said = format!("{}{}", other.stdout, other.stderr);
+    assert_eq!(other.code, 0, "{said}");
+    assert!(said.contains("`storage` has changed: that takes a restart"), "{said}");
+    assert_eq!(program.terminate().code, 0);
+}
+
+#[test]
+fn a_daemon_tells_how_late_its_probes_start() {
+    let web = Web::answering(200);
+    let file = format!("checks:\n  web: {{ url: \"{}\" }}\nalerts: []\nstorage: sqlite:state.db\n", web.url());
+    let home = Home::new().with("heartbeat.yaml", &file);
+    let mut program = home.start(&["run"]);
+    program.wait_for("started with");
+    let status =
+        || -> serde_json::Value { serde_json::from_str(&home.run(&["status", "--json"]).stdout).expect("JSON") };
+    wait_for("the first probe is counted", || (status()["lateness"]["probes"] == 1).then_some(()));
+    assert!(status()["lateness"]["worst_ms"].is_u64());
+    assert_eq!(program.terminate().code, 0);
+    assert!(status()["lateness"].is_null(), "the store does not know");
+}
+
+#[test]
 fn a_thousand_hangups_and_an_orderly_end() {
     let web = Web::answering(200);
     let home = Home::new().with(

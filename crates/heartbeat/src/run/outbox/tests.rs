@@ -11,7 +11,7 @@ use heartbeat_core::intent::{Destination, Event, Facts, Intent};
 use heartbeat_core::lane::{Commands, End, Mark, Promotions, Signal};
 use heartbeat_core::ledger::{Batch, Ledger};
 use heartbeat_core::policy::{ActionPolicy, ChannelPolicy, Guarantee};
-use heartbeat_core::record::Direction;
+use heartbeat_core::record::{ChannelRecord, Direction, LaneRecord};
 use heartbeat_core::{Id, Wall};
 use jiff::tz::TimeZone;
 use tokio::sync::{mpsc, oneshot};
@@ -541,4 +541,23 @@ fn what_comes_late_or_is_too_much_is_said_in_other_words() {
     );
     assert_eq!((summary.intent.event, summary.about.is_some()), (Event::Notice, false));
     assert_eq!(summary.intent.key, delivery.intent.key);
+}
+
+#[tokio::test]
+async fn what_the_store_remembers_of_actions_and_alerts_that_are_gone_is_forgotten() {
+    let mut stage = Stage::new();
+    stage.alert("mail", Mood::Accepts);
+    let batch = Batch {
+        lanes: vec![(Id::from("gone"), Some(LaneRecord::default()))],
+        channels: vec![
+            (Id::from("gone"), Some(ChannelRecord::default())),
+            (Id::from("mail"), Some(ChannelRecord::default())),
+        ],
+        ..Batch::default()
+    };
+    stage.store.ledger.lock().unwrap().apply(&batch);
+    stage.play().stop().await;
+    let ledger = stage.store.ledger.lock().unwrap();
+    assert!(ledger.lanes.is_empty());
+    assert_eq!(ledger.channels.keys().map(|id| id.as_str()).collect::<Vec<_>>(), ["mail"]);
 }

@@ -1,6 +1,6 @@
 //! The worker's loop: inputs to the lanes and channels, and what they answer to tasks, the store and the log.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +34,12 @@ impl Remembered {
             owed.entry(delivery.intent.to.clone()).or_default().push(delivery.clone());
         }
         Self { lanes: ledger.lanes.clone(), channels: ledger.channels.clone(), owed }
+    }
+
+    fn destinations(&self) -> impl Iterator<Item = Destination> + '_ {
+        let lanes = self.lanes.keys().cloned().map(Destination::Action);
+        let channels = self.channels.keys().cloned().map(Destination::Alert);
+        self.owed.keys().cloned().chain(lanes).chain(channels)
     }
 }
 
@@ -123,10 +129,11 @@ pub(super) async fn run(setup: Setup, remembered: Remembered, mut orders: mpsc::
 }
 
 impl Worker {
-    /// Builds the workers of all that is configured, and of all that the ledger owes something to.
+    /// Builds the workers of all that is configured, and of all that the ledger owes something to or remembers: what is
+    /// configured no more is forgotten when it is at rest.
     fn take_up(&mut self, mut remembered: Remembered) {
         let now = (self.setup.now)();
-        let destinations = self.configured().chain(remembered.owed.keys().cloned()).collect::<Vec<_>>();
+        let destinations: BTreeSet<_> = self.configured().chain(remembered.destinations()).collect();
         for to in destinations {
             let owed = remembered.owed.remove(&to).unwrap_or_default();
             match to {
