@@ -6,9 +6,8 @@ use heartbeat_core::record::Direction;
 
 use super::args::{DirectionWord, Global};
 use super::screen::Screen;
-use super::{configuration, load, runtime};
+use super::{configuration, help_for, load, runtime};
 use crate::action::ByHand;
-use crate::config::problem::did_you_mean;
 use crate::exit::Exit;
 use crate::run::session::{Effects, node};
 
@@ -30,8 +29,7 @@ fn by_hand(
         exit
     };
     let Some(action) = plan.actions.iter().find(|action| &*action.id == id) else {
-        let help = did_you_mean(id, plan.actions.iter().map(|action| action.id.as_str()));
-        let help = help.map(|help| format!("\n   = help: {help}")).unwrap_or_default();
+        let help = help_for(id, plan.actions.iter().map(|action| action.id.as_str()));
         return Err(refuse(Exit::Usage, &format_args!("no action has the id `{id}`{help}")));
     };
     let direction = match direction {

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use heartbeat_core::intent::{Destination, Event, Facts, Intent};
 use jiff::tz::TimeZone;
+use serde_json::json;
 
 use super::args::Global;
 use super::screen::Screen;
-use super::{configuration, load, runtime};
+use super::{configuration, help_for, load, runtime};
 use crate::alert::{Accepted, Refused};
-use crate::config::problem::did_you_mean;
+use crate::config::values::duration;
 use crate::exit::Exit;
 use crate::host::clock;
 use crate::message::{self, Message, Style, Texts};
@@ -27,26 +28,31 @@ fn send(global: &Global, screen: Screen, id: &str) -> Result<Exit, Exit> {
         exit
     };
     let Some(alert) = plan.alerts.iter().find(|alert| &*alert.id == id) else {
-        let help = did_you_mean(id, plan.alerts.iter().map(|alert| alert.id.as_str()));
-        let help = help.map(|help| format!("\n   = help: {help}")).unwrap_or_default();
+        let help = help_for(id, plan.alerts.iter().map(|alert| alert.id.as_str()));
         return Err(refuse(Exit::Usage, &format_args!("no alert has the id `{id}`{help}")));
     };
     let channel = alert.spec.build().map_err(|problem| refuse(Exit::Config, &problem))?;
     let message = test_message(alert.id.clone(), node(&plan));
-    screen.say(format_args!("sending a test message to {} …", alert.spec.target()));
+    if screen.is_interactive() {
+        screen.say(format_args!("sending a test message to {} …", alert.spec.target()));
+    }
     let attempt = async { tokio::time::timeout(alert.policy.timeout, channel.send(&message)).await };
     let sent = runtime::block_on(attempt).map_err(|error| refuse(Exit::Fault, &error))?;
-    match sent {
-        Ok(Ok(Accepted { answer })) => {
-            screen.data(format_args!("delivered: {answer}"));
-            Ok(Exit::Done)
-        }
-        Ok(Err(Refused::ForGood { answer })) => Err(refuse(Exit::Failed, &format_args!("refused for good: {answer}"))),
-        Ok(Err(Refused::ForNow { answer, .. })) => {
-            Err(refuse(Exit::Failed, &format_args!("not delivered, would be tried again: {answer}")))
-        }
-        Err(_) => Err(refuse(Exit::Failed, &format_args!("no answer within {:?}", alert.policy.timeout))),
+    let delivered = matches!(sent, Ok(Ok(_)));
+    let report = match sent {
+        Ok(Ok(Accepted { answer })) => format!("delivered: {answer}"),
+        Ok(Err(Refused::ForGood { answer })) => format!("refused for good: {answer}"),
+        Ok(Err(Refused::ForNow { answer, .. })) => format!("not delivered, would be tried again: {answer}"),
+        Err(_) => format!("no answer within {}", duration::format(alert.policy.timeout)),
+    };
+    if screen.wants_json() {
+        screen.data(json!({ "alert": id, "delivered": delivered, "answer": report }));
+    } else if delivered {
+        screen.data(report);
+    } else {
+        screen.error(report);
     }
+    Ok(if delivered { Exit::Done } else { Exit::Failed })
 }
 
 fn test_message(alert: heartbeat_core::Id, node: Arc<str>) -> Message {

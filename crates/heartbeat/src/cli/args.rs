@@ -5,13 +5,16 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing::level_filters::LevelFilter;
 
+/// What a help of the whole program ends with.
+const AFTER_HELP: &str = "Without a command, a file of the INI daemon or of the YAML cron utility does what that program did.\n\
+     Exit status of check, once and status: 0 all up, 1 something degraded, 2 down, 3 unknown; of the others: 0 done, \
+     1 failed; of all: 64 wrong usage, 78 wrong configuration, 70 a fault of our own, 75 another instance runs.\n\n\
+     Start here: heartbeat demo, heartbeat init URL";
+
 /// Checks services, decides their state, acts and alerts on changes.
 #[derive(Debug, Parser)]
-#[command(name = "heartbeat", version, propagate_version = true, disable_help_subcommand = true)]
-#[command(
-    after_help = "Without a command, a configuration of the INI daemon or of the YAML cron utility does what that program did.\n\
-                        Start here: heartbeat demo, heartbeat init URL"
-)]
+#[command(name = "heartbeat", version, disable_help_subcommand = true, max_term_width = 100)]
+#[command(after_help = AFTER_HELP)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -21,7 +24,7 @@ pub struct Cli {
     #[command(flatten)]
     pub global: Global,
 
-    /// Detach, as the INI daemon did; only without a command.
+    /// Detach, as the INI daemon did.
     #[arg(short = 'd', long = "daemonize")]
     pub daemonize: bool,
 }
@@ -45,8 +48,9 @@ pub struct Global {
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
 
-    /// Colours.
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    /// Colours: auto, always or never; auto is on a terminal, unless NO_COLOR is set or TERM is dumb.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_default_value = true)]
+    #[arg(hide_possible_values = true)]
     pub color: ColorChoice,
 
     /// Print data as JSON.
@@ -88,16 +92,16 @@ pub enum Command {
     },
     /// For cron: load the state, probe all, decide, act, alert, save, end.
     Once {
-        /// Decide everything, run no command and send no message.
+        /// Decide everything, but run no command, send no message and remember nothing.
         #[arg(long)]
         dry_run: bool,
     },
     /// The daemon, in the foreground.
     Run {
         /// Detach after a good start.
-        #[arg(long)]
+        #[arg(short, long)]
         daemonize: bool,
-        /// Decide everything, run no command and send no message.
+        /// Decide everything, but run no command, send no message and remember nothing.
         #[arg(long)]
         dry_run: bool,
         /// How a detached process knows that it is one.
@@ -179,7 +183,8 @@ pub enum ActionCommand {
     Run {
         /// The action's id.
         name: String,
-        /// Which of the two.
+        /// Which of its two commands: the one for good times or the one for bad times.
+        #[arg(value_name = "promote|demote", hide_possible_values = true)]
         direction: DirectionWord,
         /// Only say what would be run.
         #[arg(long)]

@@ -11,11 +11,14 @@ use tokio::task::JoinSet;
 
 use super::args::Global;
 use super::screen::{Ink, Screen};
-use super::{configuration, load, runtime};
+use super::{configuration, find, load, runtime};
 use crate::config::problem::did_you_mean;
 use crate::exit::Exit;
 use crate::plan::{self, Check, Plan};
 use crate::probe::{self, Phases, Report, World};
+
+/// What to do about a word that is no URL.
+const HELP: &str = "a target needs its scheme, as in https://example.org/ or tcp://localhost:22";
 
 /// Probes the targets, or every check of the configuration.
 pub fn run(global: &Global, screen: Screen, targets: &[String]) -> Exit {
@@ -39,6 +42,13 @@ fn collect(global: &Global, screen: Screen, targets: &[String]) -> Result<Vec<Ar
         if !needed {
             return Ok(None);
         }
+        // Without a file a word can only be half a URL.
+        if let Some(word) = targets.iter().find(|target| !target.contains("://"))
+            && find::configuration(global).is_err()
+        {
+            let message = "is no URL, and there is no configuration in which it could be the id of a check";
+            return Err(refuse(&format!("`{word}` {message}\n   = help: {HELP}")));
+        }
         load(screen, &configuration(global, screen)?).map(Some)
     };
     let plan = of_file(targets.is_empty() || targets.iter().any(|target| !target.contains("://")))?;
@@ -55,8 +65,7 @@ fn collect(global: &Global, screen: Screen, targets: &[String]) -> Result<Vec<Ar
             Some(check) => Ok(Arc::clone(check)),
             None if target.contains("://") => one(screen, target),
             None => {
-                let help = did_you_mean(target, by_id.keys().copied())
-                    .unwrap_or_else(|| "a target needs its scheme, as in https://example.org/".to_owned());
+                let help = did_you_mean(target, by_id.keys().copied()).unwrap_or_else(|| HELP.to_owned());
                 Err(refuse(&format!("no check has the id `{target}`\n   = help: {help}")))
             }
         })

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde_json::json;
+
 use super::args::{ConfigCommand, Global};
 use super::screen::Screen;
 use super::{configuration, load};
@@ -30,6 +32,16 @@ pub fn run(global: &Global, screen: Screen, command: &ConfigCommand) -> Exit {
 }
 
 fn check(screen: Screen, path: &Path) -> Result<(), Exit> {
+    if screen.wants_json() {
+        let (plan, problems) = plan::load::load(path);
+        let numbers = plan.as_ref().map(|plan| (plan.checks.len(), plan.actions.len(), plan.alerts.len()));
+        let (checks, actions, alerts) = numbers.unwrap_or_default();
+        screen.data(json!({
+            "file": path.display().to_string(), "valid": plan.is_some(), "problems": problems.to_json(),
+            "checks": checks, "actions": actions, "alerts": alerts,
+        }));
+        return plan.map(|_| ()).ok_or(Exit::Config);
+    }
     let plan = load(screen, path)?;
     let counted = [(plan.checks.len(), "check"), (plan.actions.len(), "action"), (plan.alerts.len(), "alert")];
     let counted = counted.map(|(number, noun)| super::screen::counted(number, noun)).join(", ");

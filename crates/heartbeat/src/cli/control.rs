@@ -1,8 +1,10 @@
 //! `heartbeat reload` and `heartbeat resume`: asking the running daemon.
 
+use serde_json::json;
+
 use super::args::Global;
 use super::screen::Screen;
-use super::{configuration, load, prepare};
+use super::{configuration, help_for, load, prepare};
 use crate::exit::Exit;
 use crate::run::control::{self, Answer, Request};
 
@@ -14,6 +16,13 @@ pub fn run(global: &Global, screen: Screen, request: &Request) -> Exit {
 fn ask(global: &Global, screen: Screen, request: &Request) -> Result<Exit, Exit> {
     // A file that is wrong has no say in where the daemon listens, but the daemon must be asked to say so itself.
     let plan = load(screen, &configuration(global, screen)?)?;
+    if let Request::Resume { action } = request {
+        let known = || plan.actions.iter().map(|action| action.id.as_str());
+        if known().all(|known| known != &**action) {
+            screen.error(format_args!("no action has the id `{action}`{}", help_for(action, known())));
+            return Err(Exit::Usage);
+        }
+    }
     let storage = prepare::storage(global, screen, &plan)?;
     let socket = prepare::socket(&storage, &plan).map_err(|error| {
         screen.error(error);
@@ -21,7 +30,11 @@ fn ask(global: &Global, screen: Screen, request: &Request) -> Result<Exit, Exit>
     })?;
     Ok(match control::ask(&socket, request) {
         Ok(Some(Answer::Done { message })) => {
-            screen.data(message);
+            if screen.wants_json() {
+                screen.data(json!({ "message": message }));
+            } else {
+                screen.data(message);
+            }
             Exit::Done
         }
         Ok(Some(Answer::Refused { message, configuration })) => {

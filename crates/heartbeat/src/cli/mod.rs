@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser as _};
 
+use crate::config::problem::did_you_mean;
 use crate::exit::Exit;
 use crate::host::process::{self, exec_as};
 use crate::plan::{self, Format, Plan};
@@ -57,11 +58,17 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 fn dispatch(cli: &Cli, screen: Screen) -> Exit {
     let global = &cli.global;
     let Some(command) = &cli.command else { return as_forerunner(cli, screen) };
+    if cli.daemonize && !matches!(command, Command::Run { .. }) {
+        screen.error(
+            "`-d` belongs to the daemon alone: `heartbeat -d` with a file of the INI daemon, or `heartbeat run -d`",
+        );
+        return Exit::Usage;
+    }
     match command {
         Command::Check { targets } => check::run(global, screen, targets),
         Command::Once { dry_run } => once::run(global, screen, effects(*dry_run)),
         Command::Run { daemonize, dry_run, detached } => {
-            let stance = match (daemonize, detached) {
+            let stance = match (*daemonize || cli.daemonize, detached) {
                 (_, true) => Stance::Detached,
                 (true, false) => Stance::Detach,
                 (false, false) => Stance::Foreground,
@@ -95,12 +102,26 @@ const fn effects(dry_run: bool) -> Effects {
 /// Without a command, a forerunner's file does what that program did; with another file there is nothing to guess.
 fn as_forerunner(cli: &Cli, screen: Screen) -> Exit {
     let global = &cli.global;
-    let Ok(path) = find::configuration(global) else { return help() };
+    let path = match find::configuration(global) {
+        Ok(path) => path,
+        Err(message) if cli.daemonize => {
+            screen.error(message);
+            return Exit::Config;
+        }
+        Err(_) => return help(),
+    };
     let plan = match load(screen, &path) {
         Ok(plan) => plan,
         Err(exit) => return exit,
     };
     match plan.format {
+        Format::Native | Format::Cron if cli.daemonize => {
+            screen.error(format_args!(
+                "`-d` without a command is for files of the INI daemon, and {} is none\n   = help: heartbeat run -d",
+                path.display()
+            ));
+            Exit::Usage
+        }
         Format::Native => help(),
         Format::Ini if cli.daemonize || plan.process.daemonize => {
             run::run(global, screen, Stance::Detach, Effects::Real)
@@ -114,6 +135,11 @@ fn help() -> Exit {
         Ok(()) => Exit::Done,
         Err(_) => Exit::Failed,
     }
+}
+
+/// The line of help for a name that is nearly one of those that are known; empty if it is like none.
+fn help_for<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    did_you_mean(name, known).map(|help| format!("\n   = help: {help}")).unwrap_or_default()
 }
 
 /// The configuration that the options name; where there is none, it has been said.

@@ -39,7 +39,7 @@ fn round(global: &Global, screen: Screen, plan: &Arc<Plan>, effects: Effects) ->
         screen.error(message);
         exit
     };
-    start_log(global, plan).map_err(|error| failed(Exit::Failed, &error))?;
+    start_log(global, plan, effects).map_err(|error| failed(Exit::Failed, &error))?;
     let storage = prepare::storage(global, screen, plan)?;
     let world = World::new();
     let built = prepare::build(screen, Arc::clone(plan), &world)?;
@@ -57,8 +57,13 @@ fn round(global: &Global, screen: Screen, plan: &Arc<Plan>, effects: Effects) ->
     done.map_err(|error| failed(Exit::Fault, &error))?
 }
 
-/// A round of our own files is silent unless something is wrong; the INI daemon's logged what it did.
-fn start_log(global: &Global, plan: &Plan) -> Result<(), String> {
+/// A round of our own files is silent unless something is wrong; the INI daemon's logged what it did. A dry run is there to
+/// be read.
+fn start_log(global: &Global, plan: &Plan, effects: Effects) -> Result<(), String> {
+    if effects == Effects::Dry {
+        Log::rehearse(global.least());
+        return Ok(());
+    }
     let least = match plan.format {
         Format::Native | Format::Cron if global.verbose == 0 && plan.log.file.is_none() => {
             Some(tracing::level_filters::LevelFilter::WARN)

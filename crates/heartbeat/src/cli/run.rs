@@ -86,7 +86,10 @@ fn serve(
     if stance == Stance::Detached {
         daemon::detach().map_err(|error| refuse(screen, Exit::Fault, format_args!("cannot detach: {error}")))?;
     }
-    let Opened { pid_file, log } = open_as_launched(global, screen, &plan)?;
+    let Opened { pid_file, log } = match effects {
+        Effects::Real => open_as_launched(global, screen, &plan)?,
+        Effects::Dry => Opened { pid_file: None, log: Log::rehearse(global.least()) },
+    };
     let storage = prepare::storage(global, screen, &plan)?;
     let world = Arc::new(World::new());
     let built = prepare::build(screen, Arc::clone(&plan), &world)?;

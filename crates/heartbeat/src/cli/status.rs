@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use heartbeat_core::ledger::Ledger;
 use heartbeat_core::schedule::SLACK;
 
 use super::args::Global;
 use super::screen::{Ink, Screen};
-use super::{configuration, load, prepare};
+use super::{configuration, help_for, load, prepare};
 use crate::exit::Exit;
 use crate::plan::{Plan, Storage};
 use crate::run::control::{self, Answer, Request};
 use crate::run::status::{CheckStatus, Status};
-use crate::store;
+use crate::store::{self, StoreFault};
 
 /// Prints the states of everything, or of one check, group or action; ends as they are.
 pub fn run(global: &Global, screen: Screen, id: Option<&str>) -> Exit {
@@ -22,6 +23,9 @@ pub fn run(global: &Global, screen: Screen, id: Option<&str>) -> Exit {
 fn read(global: &Global, screen: Screen, id: Option<&str>) -> Result<Exit, Exit> {
     let path = configuration(global, screen)?;
     let plan = load(screen, &path)?;
+    if let Some(id) = id {
+        refuse_unknown(screen, &plan, id)?;
+    }
     let storage = prepare::storage(global, screen, &plan)?;
     let status = match prepare::socket(&storage, &plan).ok().and_then(|socket| from_daemon(screen, &socket)) {
         Some(status) => status,
@@ -30,12 +34,24 @@ fn read(global: &Global, screen: Screen, id: Option<&str>) -> Result<Exit, Exit>
     let status = match id {
         None => status,
         Some(id) => status.only(id).ok_or_else(|| {
-            screen.error(format_args!("no check, group or action has the id `{id}`"));
-            Exit::Usage
+            screen.error(format_args!("the daemon does not know `{id}` yet\n   = help: heartbeat reload"));
+            Exit::Unknown
         })?,
     };
     print(screen, &status);
     Ok(Exit::worst(status.states().map(Exit::from)))
+}
+
+fn refuse_unknown(screen: Screen, plan: &Plan, id: &str) -> Result<(), Exit> {
+    let checks = plan.checks.iter().map(|check| check.about.id.as_str());
+    let groups = plan.groups.iter().map(|group| group.about.id.as_str());
+    let actions = plan.actions.iter().map(|action| action.id.as_str());
+    let known = || checks.clone().chain(groups.clone()).chain(actions.clone());
+    if known().any(|known| known == id) {
+        return Ok(());
+    }
+    screen.error(format_args!("no check, group or action has the id `{id}`{}", help_for(id, known())));
+    Err(Exit::Usage)
 }
 
 /// What the daemon says, if there is one and it speaks our language.
@@ -51,14 +67,25 @@ fn from_daemon(screen: Screen, socket: &Path) -> Option<Status> {
 }
 
 fn from_store(screen: Screen, plan: &Plan, storage: &Storage) -> Result<Status, Exit> {
-    let snapshot = store::read(storage, 0).map_err(|error| {
-        screen.error(error);
-        Exit::Failed
-    })?;
-    if screen.is_interactive() {
-        screen.say("no daemon is running; this is what the store remembers");
-    }
-    Ok(Status::new(plan, &snapshot.ledger, &BTreeMap::new()))
+    let ledger = match store::read(storage, 0) {
+        Ok(snapshot) => {
+            if screen.is_interactive() {
+                screen.say("no daemon is running; this is what the store remembers");
+            }
+            snapshot.ledger
+        }
+        // Before the first round nothing is known, and that is an answer.
+        Err(error) if error.class == StoreFault::Missing => {
+            screen.say(format_args!("no daemon is running, and {error}"));
+            screen.next("heartbeat run");
+            Ledger::default()
+        }
+        Err(error) => {
+            screen.error(error);
+            return Err(Exit::Unknown);
+        }
+    };
+    Ok(Status::new(plan, &ledger, &BTreeMap::new()))
 }
 
 /// Prints states as a table or as JSON.
@@ -79,7 +106,7 @@ pub fn print(screen: Screen, status: &Status) {
         screen.data(format_args!("{:<8} {:<width$}  {verdict}{result}{at}", "action", action.id));
     }
     if status.outbox > 0 {
-        let owed = super::screen::counted(usize::try_from(status.outbox).unwrap_or(usize::MAX), "delivery");
+        let owed = if status.outbox == 1 { "1 delivery".to_owned() } else { format!("{} deliveries", status.outbox) };
         screen.data(format_args!("{owed} on the way"));
     }
     if let Some(late) = status.lateness.as_ref().filter(|late| u128::from(late.p99_ms) > SLACK.as_millis()) {

@@ -33,6 +33,16 @@ pub enum Severity {
     Warning,
 }
 
+impl Severity {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+}
+
 impl Problem {
     /// An error at a place.
     pub fn error(at: Span, message: impl Into<String>) -> Self {
@@ -145,12 +155,25 @@ impl Problems {
         out
     }
 
-    fn render_one(&self, problem: &Problem, out: &mut String) {
-        let severity = match problem.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
+    /// All of them for programs: `severity`, `message`, `file`, `line`, `column`, `help`. What is not known is `null`.
+    pub fn to_json(&self) -> serde_json::Value {
+        let object = |problem: &&Problem| {
+            let source = problem.at.and_then(|span| self.source(span.source));
+            let place = problem.at.filter(|span| span.line > 0);
+            serde_json::json!({
+                "severity": problem.severity.as_str(),
+                "message": without_passwords(&problem.message),
+                "file": source.map(|source| &*source.name),
+                "line": place.map(|span| span.line),
+                "column": place.map(|span| span.column),
+                "help": problem.help,
+            })
         };
-        let _ = writeln!(out, "{severity}: {}", without_passwords(&problem.message));
+        self.sorted().iter().map(object).collect()
+    }
+
+    fn render_one(&self, problem: &Problem, out: &mut String) {
+        let _ = writeln!(out, "{}: {}", problem.severity.as_str(), without_passwords(&problem.message));
         if let Some(span) = problem.at {
             self.render_place(span, out);
         }

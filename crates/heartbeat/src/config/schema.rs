@@ -54,8 +54,8 @@ fn of(shape: &Shape) -> Value {
         Shape::Number => or_expansion(json!({ "type": "number", "minimum": 0 }), r"^[0-9]+(\.[0-9]+)?$|\$\{"),
         Shape::Bool => or_expansion(json!({ "type": "boolean" }), r"^(true|false)$|\$\{"),
         Shape::Word(words) => {
-            // YAML takes the word `4` for a number.
-            let numbers = words.iter().filter_map(|word| word.parse::<i64>().ok()).map(Value::from);
+            // YAML takes the words `4` and `1.1` for numbers.
+            let numbers = words.iter().filter_map(|word| word.parse::<serde_json::Number>().ok()).map(Value::from);
             let all: Vec<Value> = words.iter().map(|word| Value::from(*word)).chain(numbers).collect();
             or_expansion(json!({ "enum": all }), r"\$\{")
         }

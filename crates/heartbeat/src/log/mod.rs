@@ -56,6 +56,12 @@ impl Log {
         Ok(log)
     }
 
+    /// As [`start`](Self::start), for a dry run: for people, on standard error, and the level is `info`.
+    pub fn rehearse(least: Option<LevelFilter>) -> Self {
+        Self::start(&plan::Log { format: Some(plan::LogFormat::Text), ..plan::Log::default() }, least)
+            .expect("without a file there is nothing that cannot be opened")
+    }
+
     /// Gives the file to the user that this process is about to become.
     ///
     /// # Errors

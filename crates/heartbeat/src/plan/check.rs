@@ -44,7 +44,8 @@ pub(super) fn common(fields: &mut Fields<'_, '_, '_>, id: &str) -> Common {
     if name.is_none() {
         fields.show("name", || Node::text(id));
     }
-    let _: Option<String> = fields.optional("use", "The template that fills in what is not written here.");
+    // Merged before, and no part of what `config show` prints.
+    let _ = fields.raw("use", "The template that fills in what is not written here.", String::shape);
     let interval = fields.or("interval", "From the start of a probe to the start of the next one.", defaults.interval);
     let fast = fields.optional::<Duration>(
         "fast_interval",

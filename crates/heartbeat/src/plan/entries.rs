@@ -132,6 +132,13 @@ pub(super) fn id_of_url(url: &str) -> String {
     format!("{host}{}", path.trim_end_matches('/'))
 }
 
+/// The id of a target that somebody has typed: as near to [`id_of_url`] as a right id can be, for it is the URL itself that
+/// has to be complained about.
+pub(super) fn id_of_target(url: &str) -> String {
+    let id: String = id_of_url(url).chars().filter(|c| !c.is_control()).take(names::LONGEST).collect();
+    if id.trim().is_empty() { "target".to_owned() } else { id }
+}
+
 /// Wraps a short form: text that stands where a map could.
 pub(super) fn wrap(key: &str, node: Node) -> Node {
     let span = node.span;

@@ -10,7 +10,7 @@ use super::entries::{Entries, Entry, refuse_unknown};
 use super::merge::{merge, prune, unknown};
 use super::root::{Named, Settings};
 use super::source::{self, Document};
-use super::{Format, Kinds, Plan, action, alert, check, group, references, root, shape};
+use super::{Format, Kinds, Plan, action, alert, check, entries, group, references, root, shape};
 use crate::config::context::Variables;
 use crate::config::node::{Body, Key};
 use crate::config::problem::did_you_mean;
@@ -84,10 +84,12 @@ impl Loader<'_> {
         let source = context.problems.add_source("command line", url);
         let span = Span { source, line: 1, column: 1 };
         let target = Node::text(url).at(span);
-        let list = |items| Node { span, body: Body::List(items) };
         let entry = |name: &str, node| (Key { name: name.into(), span }, node);
-        let body = Body::Map(vec![entry("checks", list(vec![target])), entry("alerts", list(Vec::new()))]);
-        let document = Document { node: Node { span, body }, format: Format::Native };
+        let map = |entries| Node { span, body: Body::Map(entries) };
+        let checks = map(vec![entry(&entries::id_of_target(url), map(vec![entry("url", target)]))]);
+        let nobody = Node { span, body: Body::List(Vec::new()) };
+        let document =
+            Document { node: map(vec![entry("checks", checks), entry("alerts", nobody)]), format: Format::Native };
         let read = Decoder::new(self.kinds, None).plan(document, &mut context);
         let (read, problems) = finish(read, context);
         (read.map(|(plan, _)| plan), problems)

@@ -80,6 +80,11 @@ impl Value for Target {
     fn decode(node: &Node, context: &mut Context<'_>) -> Option<Self> {
         let text = context.text(NOUN, node)?;
         match Url::parse(&text) {
+            // For some schemes the parser skips slashes until it finds a host.
+            Ok(_) if text.split_once("://").is_some_and(|(_, rest)| rest.starts_with('/')) => {
+                context.error(node.span, format!("expected {NOUN}, found one without a host"))
+            }
+            Ok(url) if url.port() == Some(0) => context.error(node.span, "expected a port from 1 to 65535, found 0"),
             Ok(url) if url.has_host() && !host(&url).is_empty() => Some(Self(url)),
             Ok(_) => context.error(node.span, format!("expected {NOUN}, found one without a host")),
             // The text may hold a password: it is not repeated.

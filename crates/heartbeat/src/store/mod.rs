@@ -212,7 +212,10 @@ impl StoreError {
 
     fn absent(path: &Path) -> Self {
         let path = path.display();
-        Self::new(StoreFault::Missing, format!("no state in `{path}` yet; has heartbeat run with this configuration?"))
+        Self::new(
+            StoreFault::Missing,
+            format!("there is no state in `{path}` yet; has heartbeat run with this configuration?"),
+        )
     }
 
     fn unreadable(path: &Path, error: &io::Error) -> Self {

@@ -342,7 +342,7 @@ fn beyond_its_limit_an_action_is_suspended_until_somebody_resumes_it() {
     let result = bench.home.status()["actions"][0]["result"].to_string();
     assert!(result.contains("suspended"), "{result}");
     assert_eq!(bench.all_ran().len(), 4);
-    assert_eq!(bench.home.run(&["resume", "nothing"]).code, 1);
+    assert_eq!(bench.home.run(&["resume", "nothing"]).code, 64);
     let resumed = bench.home.run(&["resume", "nginx"]);
     assert_eq!(resumed.code, 0, "{}{}", resumed.stdout, resumed.stderr);
     let ran = bench.ran(6);

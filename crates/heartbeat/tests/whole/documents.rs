@@ -101,7 +101,7 @@ for name in sys.argv[2:]:
 sys.exit(1 if wrong else 0)
 ";
 
-fn validate(home: &Home, files: &[std::path::PathBuf]) -> std::process::Output {
+pub(crate) fn validate(home: &Home, files: &[std::path::PathBuf]) -> std::process::Output {
     home.write("schema.json", &home.run(&["config", "schema"]).stdout);
     Command::new("/usr/bin/python3")
         .args(["-c", VALIDATE])

@@ -15,3 +15,4 @@ mod reload;
 mod support;
 mod toy_kind;
 mod trouble;
+mod usage;

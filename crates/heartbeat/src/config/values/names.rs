@@ -6,7 +6,7 @@ use crate::config::node::Body;
 use crate::config::{Context, Node, Shape, Span, Value};
 
 /// The longest id, in characters: it stands in keys, headers and columns.
-const LONGEST: usize = 200;
+pub(crate) const LONGEST: usize = 200;
 
 /// Checks a text that becomes an id.
 pub fn id(text: &str, at: Span, context: &mut Context<'_>) -> Option<Id> {
