@@ -191,6 +191,10 @@ impl<'p> Decoder<'p> {
         if names_differ {
             references::cycles(&checks, &groups, &named, context);
         }
+        if context.showing && alerts.is_empty() && named.says_alerts {
+            let span = Span::default();
+            shown_parts.push((Key { name: "alerts".into(), span }, Node { span, body: Body::List(Vec::new()) }));
+        }
         if let Body::Map(entries) = &mut shown.body {
             entries.splice(0..0, shown_parts);
         }

@@ -210,7 +210,7 @@ fn programs_get_json_from_every_command_that_prints_data() {
     assert_eq!(json(&["once", "--json"], 0)["checks"][0]["state"], "up");
     assert_eq!(json(&["status", "--json"], 0)["overlay"], serde_json::Value::Null);
     assert_eq!(json(&["alert", "test", "hook", "--json"], 1)["delivered"], false);
-    assert_eq!(json(&["action", "run", "a", "demote", "--json"], 0)["action"], "a");
+    assert_eq!(json(&["action", "run", "a", "demote", "--json"], 0)["ok"], true);
     let checked = json(&["config", "check", "--json"], 0);
     assert_eq!((&checked["valid"], &checked["checks"]), (&true.into(), &1.into()));
     assert_eq!(checked["problems"][0]["severity"], "warning");
