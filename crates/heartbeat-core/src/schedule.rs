@@ -112,6 +112,7 @@ mod tests {
         let grid = Grid::of(&Id::from("web"));
         let minute = Duration::from_secs(60);
         assert_eq!(grid.first(at(7), minute, 49), at(7));
+        assert_eq!(grid.first(at(7), minute, 50), at(7) + Duration::from_millis(50));
         for checks in [50, 1000, 1_000_000] {
             let wait = grid.first(at(7), minute, checks).since(at(7));
             assert!(wait <= minute.min(Duration::from_millis(checks as u64)), "{wait:?}");

@@ -61,10 +61,8 @@ fn count(mut record: CheckRecord, outcome: &Outcome, at: Wall) -> CheckRecord {
             if record.passes > 0 || record.fail_count == 0 {
                 record.first_fail = Some(at);
             }
-            // An outage is one, even if single passes interrupt it before the rise is complete.
-            if record.passes > 0 && record.state != State::Down {
-                record.fail_count = 0;
-            }
+            // An outage is one, even if single passes interrupt it before the rise is complete: only a pass of a check that is
+            // not down begins a new count.
             record.fail_count = record.fail_count.saturating_add(1);
             record.passes = 0;
             record.warns = 0;

@@ -43,6 +43,14 @@ fn states(letters: &str) -> String {
 }
 
 #[test]
+fn a_run_of_failures_begins_with_its_first_one() {
+    let second = |letters: &str| after(letters).first_fail.map(|at| at.unix_millis() / 1000);
+    assert_eq!(second("p"), None);
+    assert_eq!(second("pff"), Some(1));
+    assert_eq!(second("fffpf"), Some(4), "a pass within an outage begins another run");
+}
+
+#[test]
 fn walks_through_its_states() {
     let walks = [
         ("p", "u"),
