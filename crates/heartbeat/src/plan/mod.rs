@@ -107,7 +107,7 @@ pub struct Check {
     pub alerts: Vec<Id>,
     /// Checks and groups: while one is down or failing, the alerts of this check are withheld.
     pub depends_on: Vec<Id>,
-    /// Whether it decides the answers to load balancers.
+    /// Whether it decides the answers to load balancers; for the responder, which is not in this version.
     pub takedown: bool,
     /// The texts of its messages.
     pub texts: Texts,

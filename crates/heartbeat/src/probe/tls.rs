@@ -85,6 +85,12 @@ impl Options {
         Some(Self { unverified: !verify, ca, client, server_name })
     }
 
+    /// For an origin that the configuration does not name: nothing there is told who we are, or by which name we call
+    /// somebody else.
+    pub fn elsewhere(&self) -> Self {
+        Self { client: None, server_name: None, ..self.clone() }
+    }
+
     /// Reads the files and prepares the client. `alpn`: the protocols that are offered, the preferred first.
     ///
     /// # Errors

@@ -1,9 +1,9 @@
 //! The kinds `http` and `https`: a request, its redirects, and what the last answer must be.
 //!
-//! Every hop is a connection of its own; nothing is reused, so that a check sees what a new client sees. Credentials and
-//! headers that the configuration gives go to the origin that it names and to no other: after a redirect elsewhere only
-//! what any client sends is left. A redirect from https to http is followed like any other, for browsers do, but it is
-//! such an elsewhere. A redirect that would carry a body elsewhere is a fault.
+//! Every hop is a connection of its own; nothing is reused, so that a check sees what a new client sees. Credentials,
+//! headers and the client certificate that the configuration gives go to the origin that it names and to no other: after
+//! a redirect elsewhere only what any client sends is left. A redirect from https to http is followed like any other, for
+//! browsers do, but it is such an elsewhere. A redirect that would carry a body elsewhere is a fault.
 //!
 //! Absent on purpose: cookies, caches, proxies of the environment, brotli and zstd (they are not offered).
 
@@ -305,6 +305,7 @@ impl Spec for Http {
             way: self.way.clone(),
             proxy: self.proxy.as_ref().map(ProxySpec::build).transpose()?,
             tls: self.tls.build(world, self.version.alpn())?,
+            tls_elsewhere: self.tls.elsewhere().build(world, self.version.alpn())?,
             resolver: world.resolver().clone(),
             body_limit: self.body_limit,
             bodies: world.bodies().clone(),
@@ -323,6 +324,7 @@ struct HttpProber {
     way: Way,
     proxy: Option<Proxy>,
     tls: tls::Client,
+    tls_elsewhere: tls::Client,
     resolver: Resolver,
     body_limit: usize,
     bodies: Budget,
@@ -402,7 +404,9 @@ impl HttpProber {
             trace.enter(Phase::Tunnel);
             proxy.tunnel(&mut stream, &bracketed).await?;
         }
-        let stream = self.tls.connect(&host, stream, trace).await?;
+        let at_home = is_same_origin(&self.first.url, &asked.url);
+        let tls = if at_home { &self.tls } else { &self.tls_elsewhere };
+        let stream = tls.connect(&host, stream, trace).await?;
         let form = match (self.version, stream.get_ref().1.alpn_protocol()) {
             (_, Some(b"h2")) => Form::Http2,
             (Offer::Http2, _) => return Err(Failure::new(Fault::Protocol, "the server does not speak HTTP/2")),

@@ -148,24 +148,47 @@ async fn the_lifetime_is_judged() {
     passes(&format!("{{ url: '{}', warn: {{ certificate: 21d }} }}", plain.url("/"))).await;
 }
 
-#[tokio::test]
-async fn client_certificates() {
-    let authority = Authority::new();
-    let identity = authority.issue(&["localhost"]);
+/// A server that demands a certificate of that authority.
+async fn demanding(authority: &Authority) -> fake::Fake {
+    let identity = authority.issue(&["localhost", "127.0.0.1"]);
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(authority.ca()).expect("PEM")).expect("an authority");
     let provider = Arc::new(ring::default_provider());
     let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider).build().expect("roots");
     let config = identity.builder().with_client_cert_verifier(verifier);
     let config = config.with_single_cert(identity.certificates(), identity.key()).expect("fits");
-    let server = server(TlsAcceptor::from(Arc::new(config))).await;
+    server(TlsAcceptor::from(Arc::new(config))).await
+}
+
+/// The keys of a check that has a certificate of that authority.
+fn certified(authority: &Authority) -> String {
     let ours = authority.issue_with(&["client"], |params| {
         params.extended_key_usages.push(rcgen::ExtendedKeyUsagePurpose::ClientAuth);
     });
     authority.file("ours.pem", &ours.chain);
     authority.file("ours.key", &ours.key);
     let folder = authority.folder().display();
-    let options = format!("client_certificate: '{folder}/ours.pem', client_key: '{folder}/ours.key'");
+    format!("client_certificate: '{folder}/ours.pem', client_key: '{folder}/ours.key'")
+}
+
+#[tokio::test]
+async fn a_redirect_elsewhere_is_not_told_who_we_are() {
+    let authority = Authority::new();
+    let elsewhere = demanding(&authority).await;
+    let away = format!("https://{}/", elsewhere.address);
+    let options = certified(&authority);
+    passes(&format!("{{ url: '{away}', ca: '{}', {options} }}", authority.ca().display())).await;
+    let start = fake::answering_to(move |_| fake::redirect(&away)).await;
+    let check = format!("{{ url: '{}', ca: '{}', {options} }}", start.url("/"), authority.ca().display());
+    let reason = fails(&check, Fault::Tls).await;
+    assert!(reason.contains("the server wants a client certificate"), "{reason}");
+}
+
+#[tokio::test]
+async fn client_certificates() {
+    let authority = Authority::new();
+    let server = demanding(&authority).await;
+    let options = certified(&authority);
     passes(&check(&server, &authority, &options)).await;
     let reason = fails(&check(&server, &authority, ""), Fault::Tls).await;
     assert!(reason.contains("the server wants a client certificate"), "{reason}");
