@@ -9,6 +9,8 @@
 //!
 //! Absent on purpose: nsswitch.conf, mDNS and DNSSEC.
 
+mod sockets;
+
 use std::fmt;
 use std::fs;
 use std::future::Future;
@@ -20,14 +22,14 @@ use std::time::{Duration, SystemTime};
 
 use heartbeat_core::Mono;
 use heartbeat_core::outcome::Fault;
-use hickory_resolver::TokioResolver;
+use hickory_resolver::Resolver as Asker;
 use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::RecordType;
 use nix::errno::Errno;
 
+use self::sockets::Sockets;
 use super::net;
 use super::values::{Family, IpVersion};
 use super::{Failure, Phase, Trace};
@@ -47,10 +49,11 @@ const FILES: [&str; 2] = ["/etc/resolv.conf", "/etc/hosts"];
 #[derive(Clone)]
 pub struct Resolver {
     current: Arc<Mutex<Current>>,
+    sockets: Sockets,
 }
 
 struct Current {
-    resolver: TokioResolver,
+    resolver: Asker<Sockets>,
     /// What was seen of the files, and when; `None`: the configuration is a fixed one.
     files: Option<(Mono, Stamps)>,
 }
@@ -63,17 +66,21 @@ impl Resolver {
     /// as resolv.conf(5) has it.
     pub fn system() -> Self {
         let stamps = stamps();
-        Self::with(Current { resolver: read_system(), files: Some((clock::mono(), stamps)) })
+        let sockets = Sockets::default();
+        let resolver = read_system(&sockets);
+        Self::with(Current { resolver, files: Some((clock::mono(), stamps)) }, sockets)
     }
 
     /// A resolver that asks just these servers, without /etc/hosts.
     pub fn of(servers: Vec<NameServerConfig>, mut options: ResolverOpts) -> Self {
         options.use_hosts_file = ResolveHosts::Never;
-        Self::with(Current { resolver: build(ResolverConfig::from_name_servers(servers), options), files: None })
+        let sockets = Sockets::default();
+        let resolver = build(ResolverConfig::from_name_servers(servers), options, &sockets);
+        Self::with(Current { resolver, files: None }, sockets)
     }
 
-    fn with(current: Current) -> Self {
-        Self { current: Arc::new(Mutex::new(current)) }
+    fn with(current: Current, sockets: Sockets) -> Self {
+        Self { current: Arc::new(Mutex::new(current)), sockets }
     }
 
     /// The addresses of a name, in the order in which they are to be tried; never empty.
@@ -86,12 +93,13 @@ impl Resolver {
             Err(_) => {
                 trace.enter(Phase::Dns);
                 let resolver = self.fresh();
+                let asked = clock::mono();
                 let found = match family.only() {
                     Some(version) => ask(&resolver, name, version).await,
                     None => ask_both(&resolver, name).await,
                 };
                 trace.complete();
-                found.map_err(|error| explain(name, &error))?
+                found.map_err(|error| judge(name, &error, self.sockets.refused_since(asked)))?
             }
         };
         let ordered = family.order(found);
@@ -102,7 +110,7 @@ impl Resolver {
     }
 
     /// The resolver; and every few seconds a look at the files, in the background.
-    fn fresh(&self) -> TokioResolver {
+    fn fresh(&self) -> Asker<Sockets> {
         let mut current = self.lock();
         if let Some((looked, stamps)) = &mut current.files {
             let now = clock::mono();
@@ -120,7 +128,7 @@ impl Resolver {
         if stamps == seen {
             return;
         }
-        let resolver = read_system();
+        let resolver = read_system(&self.sockets);
         let mut current = self.lock();
         current.resolver = resolver;
         current.files = Some((clock::mono(), stamps));
@@ -141,23 +149,23 @@ fn stamps() -> Stamps {
     FILES.map(|path| fs::metadata(path).and_then(|file| file.modified()).ok())
 }
 
-fn read_system() -> TokioResolver {
+fn read_system(sockets: &Sockets) -> Asker<Sockets> {
     let read = hickory_resolver::system_conf::read_system_conf();
     let (config, options) = read.unwrap_or_else(|_| {
         let local = NameServerConfig::udp_and_tcp(std::net::Ipv4Addr::LOCALHOST.into());
         (ResolverConfig::from_name_servers(vec![local]), ResolverOpts::default())
     });
-    build(config, options)
+    build(config, options, sockets)
 }
 
-fn build(config: ResolverConfig, mut options: ResolverOpts) -> TokioResolver {
+fn build(config: ResolverConfig, mut options: ResolverOpts, sockets: &Sockets) -> Asker<Sockets> {
     options.cache_size = 0;
-    let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+    let mut builder = Asker::builder_with_config(config, sockets.clone());
     *builder.options_mut() = options;
     builder.build().expect("fails only over TLS options, and there are none")
 }
 
-async fn ask(resolver: &TokioResolver, name: &str, version: IpVersion) -> Result<Vec<IpAddr>, NetError> {
+async fn ask(resolver: &Asker<Sockets>, name: &str, version: IpVersion) -> Result<Vec<IpAddr>, NetError> {
     let record = match version {
         IpVersion::V4 => RecordType::A,
         IpVersion::V6 => RecordType::AAAA,
@@ -166,7 +174,7 @@ async fn ask(resolver: &TokioResolver, name: &str, version: IpVersion) -> Result
     Ok(found.answers().iter().filter_map(|answer| answer.data.ip_addr()).collect())
 }
 
-async fn ask_both(resolver: &TokioResolver, name: &str) -> Result<Vec<IpAddr>, NetError> {
+async fn ask_both(resolver: &Asker<Sockets>, name: &str) -> Result<Vec<IpAddr>, NetError> {
     type Asking<'a> = Pin<Box<dyn Future<Output = Result<Vec<IpAddr>, NetError>> + Send + 'a>>;
     let mut four: Asking<'_> = Box::pin(ask(resolver, name, IpVersion::V4));
     let mut six: Asking<'_> = Box::pin(ask(resolver, name, IpVersion::V6));
@@ -200,6 +208,13 @@ fn telling(a: NetError, b: NetError) -> NetError {
     if rank(&b) > rank(&a) { b } else { a }
 }
 
+/// What a failure means, when the system has refused us sockets meanwhile or not. A definite answer stands; for the rest
+/// the library has one word, that there were no connections.
+fn judge(name: &str, error: &NetError, refusal: Option<io::Error>) -> Failure {
+    let ours = refusal.filter(|_| !matches!(error, NetError::Dns(_)));
+    ours.and_then(|refusal| net::exhausted(&refusal)).unwrap_or_else(|| explain(name, error))
+}
+
 fn explain(name: &str, error: &NetError) -> Failure {
     let dns = |reason: String| Failure::new(Fault::Dns, reason);
     match error {
@@ -209,16 +224,22 @@ fn explain(name: &str, error: &NetError) -> Failure {
             code => refusal(name, code),
         },
         NetError::Dns(DnsError::ResponseCode(code)) => refusal(name, *code),
-        NetError::Timeout => dns(format!("no name server answered the question for {name}")),
+        NetError::Timeout => unanswered(format!("no name server answered the question for {name}")),
         NetError::Io(io) => unasked(name, io),
-        NetError::NoConnections | NetError::Busy => dns(format!("no name server could be asked for {name}: {error}")),
+        NetError::NoConnections | NetError::Busy => {
+            unanswered(format!("no name server could be asked for {name}: {error}"))
+        }
         _ => dns(format!("the name {name} could not be resolved: {error}")),
     }
 }
 
 /// The name server answered that it will not or cannot answer. Behind a local one this is how a lost network looks.
 fn refusal(name: &str, code: ResponseCode) -> Failure {
-    let reason = format!("the name server did not resolve {name}: {code}");
+    unanswered(format!("the name server did not resolve {name}: {code}"))
+}
+
+/// No name server helped: ours if this machine is cut off, for then none can.
+fn unanswered(reason: String) -> Failure {
     if net::has_any_route() {
         Failure::new(Fault::Dns, reason)
     } else {

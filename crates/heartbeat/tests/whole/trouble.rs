@@ -1,8 +1,29 @@
 //! An operator's bad days: a store that goes away, commands that do not end.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::support::{Home, Web, wait_for};
+use crate::support::{Ended, Home, Web, wait_for};
+
+/// The program in a network of its own that has no way out and no way in.
+fn without_network(home: &Home, arguments: &[&str]) -> Ended {
+    let inside = home.command(arguments);
+    let mut command = Command::new("unshare");
+    command.arg("-n").arg(inside.get_program()).args(inside.get_args());
+    command.current_dir(home.path("")).env("STATE_DIRECTORY", home.state_folder());
+    Ended::from(command.output().expect("this test needs the program `unshare` (package util-linux) and root"))
+}
+
+#[test]
+fn without_a_network_nothing_is_down() {
+    let targets = ["http://192.0.2.1/", "https://www.example.org/", "tcp://[2001:db8::1]:22"];
+    let ended = without_network(&Home::new(), &[&["check", "--json"], &targets[..]].concat());
+    assert_eq!(ended.code, 3, "unknown: {}{}", ended.stdout, ended.stderr);
+    for line in ended.stdout.lines() {
+        assert!(line.contains("\"verdict\":\"local\""), "{line}");
+    }
+    assert_eq!(ended.stdout.lines().count(), targets.len());
+}
 
 #[test]
 fn an_end_takes_ten_seconds_whatever_ignores_the_signal() {

@@ -133,3 +133,25 @@ fn what_we_cannot_ask_is_ours() {
         assert_eq!(explain("x.example", &error).fault, fault, "{errno}");
     }
 }
+
+#[test]
+fn without_descriptors_it_is_ours_unless_somebody_has_answered() {
+    let refused = || Some(io::Error::from(Errno::EMFILE));
+    assert_eq!(judge("x.example", &NetError::NoConnections, refused()).fault, Fault::Files);
+    assert_eq!(judge("x.example", &NetError::Timeout, refused()).fault, Fault::Files);
+    let answer = NetError::Dns(DnsError::ResponseCode(ResponseCode::NXDomain));
+    assert!(!judge("x.example", &answer, refused()).fault.is_local() || !net::has_any_route());
+}
+
+#[tokio::test]
+async fn what_the_system_refused_is_remembered_by_its_time() {
+    use hickory_resolver::net::runtime::RuntimeProvider as _;
+    let (sockets, start) = (Sockets::default(), clock::mono());
+    assert!(sockets.refused_since(start).is_none());
+    // An address that RFC 5737 sets aside: not ours.
+    let foreign = SocketAddr::from(([192, 0, 2, 1], 0));
+    assert!(sockets.bind_udp(foreign, foreign).await.is_err());
+    let refusal = sockets.clone().refused_since(start).expect("it is noted, and clones share it");
+    assert_eq!(net::errno(&refusal), Some(Errno::EADDRNOTAVAIL));
+    assert!(sockets.refused_since(clock::mono() + Duration::from_nanos(1)).is_none(), "it was before");
+}
