@@ -837,3 +837,23 @@ fn by_hand_a_command_says_how_it_ended() {
     assert_eq!(bench.all_ran().len(), 2);
     assert_eq!(bench.home.run(&["action", "run", "nothing", "demote"]).code, 64);
 }
+
+#[test]
+fn root_runs_nothing_that_somebody_else_may_write() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let bench = Bench::new("", "");
+    let path = bench.home.path("anybody");
+    bench.home.write("anybody", &format!("#!/bin/sh\ntouch {}\n", bench.home.path("proof").display()));
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777)).expect("our own file");
+    bench.configure(&format!("anybody: {{ demote: [{}], retry: 0 }}", path.display()));
+    bench.web.answer(503);
+    let program = bench.start();
+    if nix::unistd::geteuid().is_root() {
+        bench.wait_for_notice("others may write");
+        assert!(!bench.home.path("proof").exists());
+    } else {
+        wait_for("it runs", || bench.home.path("proof").exists().then_some(()));
+    }
+    bench.home.wait_until_quiet();
+    assert_eq!(program.terminate().code, 0);
+}

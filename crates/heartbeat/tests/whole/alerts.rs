@@ -281,3 +281,20 @@ fn what_is_beyond_a_channels_limit_comes_in_one() {
     assert!(waited >= Duration::from_millis(1900), "{waited:?}");
     assert_eq!(program.terminate().code, 0);
 }
+
+#[test]
+fn an_up_does_not_overtake_a_down_that_is_under_way() {
+    let (web, ledger) = (Web::answering(503), Web::answering(200));
+    ledger.hang(true);
+    let home = home(&web, &webhook("ledger", &ledger).replace("limit: none", "limit: none, timeout: 1500ms"));
+    let mut program = start(&home);
+    wait_for("the down is under way", || (ledger.hits() > 0).then_some(()));
+    web.answer(200);
+    wait_for("both are owed", || (home.status()["outbox"] == 2).then_some(()));
+    program.wait_for("no answer within");
+    ledger.hang(false);
+    assert_eq!(events(&told(&ledger, 2)), ["down", "up"]);
+    home.wait_until_quiet();
+    assert_eq!(ledger.requests().len(), 2);
+    assert_eq!(program.terminate().code, 0);
+}
