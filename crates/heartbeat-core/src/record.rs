@@ -33,11 +33,6 @@ impl State {
             Self::Down => "down",
         }
     }
-
-    /// Up or degraded.
-    pub const fn is_healthy(self) -> bool {
-        matches!(self, Self::Up | Self::Degraded)
-    }
 }
 
 impl fmt::Display for State {
