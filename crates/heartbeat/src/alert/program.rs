@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::answer::Cleaner;
 use super::{Accepted, Refused};
 use crate::config::Fields;
-use crate::config::values::Surroundings;
+use crate::config::values::{Hidden, Surroundings};
 use crate::host::process::{self, Afterwards, Command, Exit};
 use crate::message::Message;
 
@@ -23,7 +23,9 @@ pub(super) struct Program<'a> {
 
 /// Reads the keys that say where a program runs.
 pub(super) fn keys(fields: &mut Fields<'_, '_, '_>) -> (BTreeMap<String, String>, Surroundings) {
-    let env = fields.or("env", "Variables for it.", BTreeMap::new());
+    let env: BTreeMap<String, Hidden> =
+        fields.or("env", "Variables for it; their values are not shown.", BTreeMap::new());
+    let env = env.into_iter().map(|(name, value)| (name, value.0)).collect();
     let surroundings = fields.or(
         "surroundings",
         "`clean`: in `/` with a short list of variables; `launcher`: in the launch folder with the launcher's.",

@@ -107,7 +107,17 @@ async fn probe_all(screen: Screen, checks: Vec<Arc<Check>>) -> Exit {
     let mut waiting: BTreeMap<usize, Report> = BTreeMap::new();
     let mut next = 0;
     let mut exits = Vec::new();
-    while let Some(ended) = tasks.join_next().await {
+    let mut progress = Progress::new(screen, checks.len());
+    loop {
+        let ended = tokio::select! {
+            biased;
+            ended = tasks.join_next() => ended,
+            () = progress.tick() => {
+                progress.show(exits.len());
+                continue;
+            }
+        };
+        let Some(ended) = ended else { break };
         let Ok((index, report)) = ended else {
             screen.error("a probe ended with a fault of our own");
             return Exit::Fault;
@@ -115,11 +125,46 @@ async fn probe_all(screen: Screen, checks: Vec<Arc<Check>>) -> Exit {
         exits.push(Exit::from(report.outcome.verdict));
         waiting.insert(index, report);
         while let Some(report) = waiting.remove(&next) {
+            progress.clear();
             print(screen, &checks[next], &report, width);
             next += 1;
         }
     }
     Exit::worst(exits)
+}
+
+/// How far a long work has come: one line on a terminal that gives way to every result. Nowhere else.
+struct Progress {
+    screen: Screen,
+    total: usize,
+    ticks: tokio::time::Interval,
+    is_shown: bool,
+}
+
+impl Progress {
+    /// What is over sooner needs none.
+    const PATIENCE: Duration = Duration::from_secs(1);
+
+    fn new(screen: Screen, total: usize) -> Self {
+        let first = tokio::time::Instant::now() + Self::PATIENCE;
+        let ticks = tokio::time::interval_at(first, Duration::from_millis(250));
+        Self { screen, total, ticks, is_shown: false }
+    }
+
+    async fn tick(&mut self) {
+        self.ticks.tick().await;
+    }
+
+    fn show(&mut self, done: usize) {
+        self.screen.transient(format_args!("{done} of {} probed …", self.total));
+        self.is_shown = true;
+    }
+
+    fn clear(&mut self) {
+        if std::mem::take(&mut self.is_shown) {
+            self.screen.transient("");
+        }
+    }
 }
 
 fn print(screen: Screen, check: &Check, report: &Report, width: usize) {

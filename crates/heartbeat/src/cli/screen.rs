@@ -113,6 +113,15 @@ impl Screen {
         let _ = writeln!(io::stderr().lock(), "{line}");
     }
 
+    /// A line that the next one replaces: only for a person.
+    pub fn transient(self, line: impl Display) {
+        let can_go_back = env::variable("TERM").is_some_and(|term| term != "dumb") && io::stderr().is_terminal();
+        if self.is_interactive() && can_go_back {
+            let mut out = io::stderr().lock();
+            let _ = write!(out, "\r\x1b[K{line}").and_then(|()| out.flush());
+        }
+    }
+
     /// An error: what was expected, what was found, where, what to do.
     pub fn error(self, line: impl Display) {
         self.say(format_args!("error: {line}"));

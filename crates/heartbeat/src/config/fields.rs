@@ -207,7 +207,9 @@ impl<'m, 'c, 'v> Fields<'m, 'c, 'v> {
         let is_known = |name: &str| self.known.contains(&name) || self.later.contains(&name);
         for (key, _) in entries.iter().filter(|(key, _)| !is_known(&key.name)) {
             let mut problem = Problem::error(key.span, format!("unknown key `{}` in {}", key.name, self.what));
-            problem.help = super::problem::did_you_mean(&key.name, self.known.iter().copied());
+            if !self.context.problems.are_many() {
+                problem.help = super::problem::did_you_mean(&key.name, self.known.iter().copied());
+            }
             self.context.problems.push(problem);
         }
     }

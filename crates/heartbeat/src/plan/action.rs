@@ -8,7 +8,7 @@ use heartbeat_core::policy::ActionPolicy;
 
 use super::Action;
 use crate::config::values::policy::AtMost;
-use crate::config::values::{CommandLine, Surroundings};
+use crate::config::values::{CommandLine, Hidden, Surroundings};
 use crate::config::{Context, Fields, Node, Problem};
 
 /// The keys of an action.
@@ -40,7 +40,9 @@ pub(super) fn fields(fields: &mut Fields<'_, '_, '_>, id: &Id) -> Option<Action>
         "Runs in a window, both directions together; beyond it the action is suspended until it is resumed.",
         AtMost(defaults.limit),
     );
-    let env: BTreeMap<String, String> = fields.or("env", "Variables for the commands.", BTreeMap::new());
+    let env: BTreeMap<String, Hidden> =
+        fields.or("env", "Variables for the commands; their values are not shown.", BTreeMap::new());
+    let env: BTreeMap<String, String> = env.into_iter().map(|(name, value)| (name, value.0)).collect();
     let user = fields.optional("user", "The user that the commands run as.");
     let surroundings = fields.or(
         "surroundings",

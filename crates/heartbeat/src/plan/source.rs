@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::Format;
@@ -9,6 +10,9 @@ use crate::config::forerunners::{cron, ini};
 use crate::config::text::NotText;
 use crate::config::{Context, Node, Problem, Span, text, toml, yaml};
 use crate::host;
+
+/// The largest file, in bytes: millions of checks.
+const LARGEST: u64 = 256 << 20;
 
 /// A file as a tree, with the format that its content gave away.
 pub(super) struct Document {
@@ -19,7 +23,7 @@ pub(super) struct Document {
 /// Reads a file. `None` has been reported.
 pub(super) fn open(path: &Path, context: &mut Context<'_>) -> Option<Document> {
     let name = path.display().to_string();
-    let bytes = match fs::read(path) {
+    let bytes = match read(path) {
         Ok(bytes) => bytes,
         Err(error) => {
             context.problems.push(Problem {
@@ -39,6 +43,16 @@ pub(super) fn open(path: &Path, context: &mut Context<'_>) -> Option<Document> {
             None
         }
     }
+}
+
+/// The bytes of a file, which may be a pipe. A device without an end is not waited for.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {} MiB", LARGEST >> 20)));
+    }
+    Ok(bytes)
 }
 
 /// Reads a text; the extension of its name tells the syntax, as far as it does.

@@ -245,3 +245,55 @@ fn colours_are_for_terminals_that_want_them() {
     let words: Vec<_> = check.split(' ').collect();
     assert!(!coloured(&home.run(&words).stdout));
 }
+
+#[test]
+fn a_long_check_shows_progress_on_a_terminal_and_only_there() {
+    let web = Web::answering(200);
+    web.hang(true);
+    let configuration = format!(
+        "checks: {{ slow: {{ url: \"{}\", timeout: 2s }}, fast: {{ shell: \"true\" }} }}\nalerts: []\n",
+        web.url()
+    );
+    let home = Home::new().with("heartbeat.yaml", &configuration);
+    let seen = on_a_terminal(&home, "check", &[]);
+    assert!(seen.contains("1 of 2 probed"), "{seen:?}");
+    assert!(!on_a_terminal(&home, "check -q", &[]).contains("probed"));
+    assert_eq!(home.run(&["check"]).stderr, "");
+}
+
+#[test]
+fn what_is_no_file_is_refused_in_time() {
+    let home = Home::new();
+    std::fs::create_dir(home.path("folder.yaml")).expect("our own folder");
+    std::fs::write(
+        home.path("wide.yaml"),
+        "checks: []\n".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>(),
+    )
+    .expect("our own folder");
+    for (name, said) in [
+        ("folder.yaml", "cannot read the configuration folder.yaml: Is a directory"),
+        ("wide.yaml", "binary"),
+        ("/dev/null", "the file is empty"),
+        ("/dev/zero", "larger than 256 MiB"),
+    ] {
+        assert_ends(&home.run(&["config", "check", "-c", name]), 78, &["error: ", said]);
+    }
+}
+
+#[test]
+fn variables_for_commands_are_shown_to_nobody() {
+    let home = Home::new().with(
+        "heartbeat.yaml",
+        "checks: { x: { shell: \"true\", env: { A: canary }, actions: a } }\n\
+         actions: { a: { demote: \"true\", env: { A: canary, REGION: eu } } }\n\
+         alerts:\n  s: { type: shell, command: \"true\", env: { A: canary } }\n  c: { type: command, command: \"true\", env: { A: canary } }\n",
+    );
+    for arguments in
+        [&["config", "show"][..], &["config", "show", "--json"], &["action", "run", "a", "demote", "--dry-run"]]
+    {
+        let shown = home.run(arguments);
+        assert_eq!(shown.code, 0, "{}", shown.stderr);
+        assert!(!shown.stdout.contains("canary"), "{arguments:?}: {}", shown.stdout);
+        assert!(shown.stdout.contains("REGION"), "{arguments:?}: {}", shown.stdout);
+    }
+}

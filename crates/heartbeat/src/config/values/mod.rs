@@ -16,7 +16,7 @@ pub use basic::Count;
 pub use command::{CommandLine, Surroundings};
 pub use names::Names;
 pub use pattern::Pattern;
-pub use secret::Secret;
+pub use secret::{Hidden, Secret};
 pub use size::Size;
 pub use text::{FilePath, StateWords, Times, Verbatim};
 pub(crate) use words::words;

@@ -135,6 +135,28 @@ impl Value for Secret {
     }
 }
 
+/// Text that may be a secret, such as a variable for a command: used as it stands, and never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Hidden(pub String);
+
+impl Value for Hidden {
+    fn shape() -> Shape {
+        String::shape()
+    }
+
+    fn decode(node: &Node, context: &mut Context<'_>) -> Option<Self> {
+        String::decode(node, context).map(Self)
+    }
+
+    fn show(&self) -> Node {
+        Node::text(REDACTED)
+    }
+
+    fn redact(written: &Node) -> Node {
+        Node::text(REDACTED).at(written.span)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
