@@ -77,7 +77,11 @@ impl LogFile {
                 fs::rename(&from, self.numbered(number + 1))?;
             }
         }
-        fs::rename(&self.path, self.numbered(1))?;
+        match fs::rename(&self.path, self.numbered(1)) {
+            // Somebody has removed it: what is written to it now takes space and can be read by nobody.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            done => done?,
+        }
         append(&self.path)
     }
 
@@ -116,6 +120,17 @@ mod tests {
         assert_eq!(read("heartbeat.log.1").as_deref(), Some("three..\n"));
         assert_eq!(read("heartbeat.log.2").as_deref(), Some("two....\n"));
         assert_eq!(read("heartbeat.log.3"), None);
+    }
+
+    #[test]
+    fn a_file_that_was_removed_is_begun_anew_when_it_would_be_rotated() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let log = LogFile::open(&path, 10, 2).unwrap();
+        log.write_line(b"one....\n");
+        fs::remove_file(&path).unwrap();
+        log.write_line(b"two....\n");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "two....\n");
     }
 
     #[test]
