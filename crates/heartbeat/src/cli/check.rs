@@ -14,6 +14,7 @@ use super::screen::{Ink, Screen};
 use super::{configuration, find, load, runtime};
 use crate::config::problem::did_you_mean;
 use crate::exit::Exit;
+use crate::host::clock;
 use crate::plan::{self, Check, Plan};
 use crate::probe::{self, Phases, Report, World};
 
@@ -146,7 +147,7 @@ impl Progress {
     const PATIENCE: Duration = Duration::from_secs(1);
 
     fn new(screen: Screen, total: usize) -> Self {
-        let first = tokio::time::Instant::now() + Self::PATIENCE;
+        let first = clock::instant(clock::mono() + Self::PATIENCE);
         let ticks = tokio::time::interval_at(first, Duration::from_millis(250));
         Self { screen, total, ticks, is_shown: false }
     }
