@@ -135,6 +135,8 @@ fn another_target_starts_the_counts_anew() {
     let record = retarget(after("pff"), 7);
     assert_eq!((record.state, record.epoch, record.target), (State::Up, 1, 7));
     assert_eq!((record.fail_count, record.passes, record.warns, record.cleans), (0, 0, 0, 0));
+    assert_eq!((after("pw").warns, retarget(after("pw"), 7).warns), (1, 0));
+    assert_eq!((after("p").cleans, retarget(after("p"), 7).cleans), (1, 0));
     assert_eq!(retarget(after("ffffp"), 7).fail_count, 4);
     assert_eq!(retarget(after("ffffp"), 7).passes, 0);
     assert_eq!(retarget(after("pff"), 0), after("pff"));
