@@ -485,7 +485,7 @@ async fn a_command_of_another_user_has_nothing_of_ours() {
     assert_eq!(standard_signals(said[5]), 0);
 
     let mut missing = as_nobody.clone();
-    missing.argv = vec!["/root/.profile".into()];
+    missing.argv = vec!["/etc/passwd".into()];
     assert_eq!(spawn_through(&missing, &again(HELPER)).unwrap_err().class, SpawnClass::NotExecutable);
 }
 
