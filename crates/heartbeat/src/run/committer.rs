@@ -71,7 +71,7 @@ async fn pass_on(mut entries: mpsc::UnboundedReceiver<Entry>, outbox: Outbox) {
             for delivery in &mut deliveries {
                 delivery.durable = false;
             }
-            tracing::warn!(target: "heartbeat", "a decision is not durable: {reason}");
+            tracing::warn!("a decision is not durable: {reason}");
         }
         if !deliveries.is_empty() {
             outbox.committed(deliveries);

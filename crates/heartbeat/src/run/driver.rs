@@ -159,7 +159,7 @@ impl Driver {
             match effect {
                 coordinator::Effect::Commit(batch) => self.commit(batch),
                 coordinator::Effect::Withheld { subject, event, why } => {
-                    tracing::info!(target: "heartbeat", check = %subject, event = event.as_str(), "withheld: {why}");
+                    tracing::info!(check = %subject, event = event.as_str(), "withheld: {why}");
                 }
             }
         }
@@ -193,11 +193,8 @@ impl Driver {
                 }
                 shard::Effect::Abandon { check, .. } => self.pool.abandon(check),
                 shard::Effect::Reported(report) => {
-                    if let Some(watchers) = &self.watchers {
-                        let _ = watchers.send(News::Probed(report.id.clone(), report.outcome.clone()));
-                    }
+                    self.tell_watchers(|| News::Probed(report.id.clone(), report.outcome.clone()));
                     tracing::debug!(
-                        target: "heartbeat",
                         check = %report.id,
                         verdict = report.outcome.verdict.as_str(),
                         "probed {}",
@@ -209,12 +206,12 @@ impl Driver {
                 shard::Effect::Stale { id } => {
                     let because = self.local.get(&id).map(|reason| format!(": {reason}")).unwrap_or_default();
                     let why = format!("no probe has been completed for three intervals{because}");
-                    tracing::warn!(target: "heartbeat", check = %id, "stale: {why}");
+                    tracing::warn!(check = %id, "stale: {why}");
                     self.stale.insert(id.clone(), why);
                     self.coordinate(coordinator::Input::Stale(id));
                 }
                 shard::Effect::Fresh { id } => {
-                    tracing::info!(target: "heartbeat", check = %id, "probed again");
+                    tracing::info!(check = %id, "probed again");
                     self.stale.remove(&id);
                     self.coordinate(coordinator::Input::Fresh(id));
                 }
@@ -232,7 +229,7 @@ impl Driver {
         if outcome.verdict != Verdict::Local {
             self.local.remove(id);
         } else if self.local.get(id) != Some(&outcome.reason) {
-            tracing::warn!(target: "heartbeat", check = %id, "{id} cannot be probed, which counts neither way: {}", outcome.reason);
+            tracing::warn!(check = %id, "{id} cannot be probed, which counts neither way: {}", outcome.reason);
             self.local.insert(id.clone(), outcome.reason.clone());
         }
     }
@@ -242,7 +239,6 @@ impl Driver {
         let missed = self.stood_still.saturating_sub(before);
         if !missed.is_zero() {
             tracing::warn!(
-                target: "heartbeat",
                 "the scheduler stood still for {:.1} s (a suspend, a stopped or starved process): probes that were missed \
                  are not caught up, and timeouts of that time do not count",
                 missed.as_secs_f64()
@@ -258,17 +254,23 @@ impl Driver {
             }
             let Intent { key, to, .. } = &delivery.intent;
             match to {
-                Destination::Action(id) => tracing::info!(target: "heartbeat", "action {id}: {key} is owed"),
-                Destination::Alert(id) => tracing::info!(target: "heartbeat", "alert {id}: {key} is owed"),
+                Destination::Action(id) => tracing::info!("action {id}: {key} is owed"),
+                Destination::Alert(id) => tracing::info!("alert {id}: {key} is owed"),
             }
         }
         for transition in &batch.transitions {
             log(transition);
-            if let Some(watchers) = &self.watchers {
-                let _ = watchers.send(News::Moved(transition.clone()));
-            }
+            self.tell_watchers(|| News::Moved(transition.clone()));
         }
         self.committer.commit(batch);
+    }
+
+    /// Once they have gone, nothing is put together for them any more.
+    fn tell_watchers(&mut self, news: impl FnOnce() -> News) {
+        self.watchers.take_if(|watchers| watchers.is_closed());
+        if let Some(watchers) = &self.watchers {
+            let _ = watchers.send(news());
+        }
     }
 
     fn message(&self, intent: &Intent) -> String {
@@ -282,14 +284,11 @@ fn log(transition: &Transition) {
     let Transition { subject, from, to, reason, epoch, .. } = transition;
     let because = if reason.is_empty() { String::new() } else { format!(": {reason}") };
     match to {
-        State::Down => {
-            tracing::warn!(target: "heartbeat", check = %subject, from = from.as_str(), epoch, "{subject} is down{because}")
-        }
-        State::Degraded => {
-            tracing::warn!(target: "heartbeat", check = %subject, from = from.as_str(), epoch, "{subject} is degraded{because}")
+        State::Down | State::Degraded => {
+            tracing::warn!(check = %subject, from = from.as_str(), epoch, "{subject} is {to}{because}");
         }
         State::Up | State::Unknown => {
-            tracing::info!(target: "heartbeat", check = %subject, from = from.as_str(), epoch, "{subject} is {to}{because}")
+            tracing::info!(check = %subject, from = from.as_str(), epoch, "{subject} is {to}{because}");
         }
     }
 }

@@ -24,9 +24,9 @@ impl Late {
         let why = "the machine is busy, or `limits` leaves no place for more probes at once";
         let text = format!("{starts} probes started late, by up to {:.3} s: {why}", worst.as_secs_f64());
         if worst < Duration::from_secs(1) {
-            tracing::info!(target: "heartbeat", "{text}");
+            tracing::info!("{text}");
         } else {
-            tracing::warn!(target: "heartbeat", "{text}");
+            tracing::warn!("{text}");
         }
     }
 
