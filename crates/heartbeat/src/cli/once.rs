@@ -41,7 +41,7 @@ fn round(global: &Global, screen: Screen, plan: &Arc<Plan>, effects: Effects) ->
     };
     start_log(global, plan, effects).map_err(|error| failed(Exit::Failed, &error))?;
     let storage = prepare::storage(global, screen, plan)?;
-    let world = World::new();
+    let world = World::new().of_node(plan.node.as_deref());
     let built = prepare::build(screen, Arc::clone(plan), &world)?;
     let opened = prepare::open(screen, plan, &storage, effects)?;
     let done = runtime::block_on(async {

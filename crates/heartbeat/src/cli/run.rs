@@ -91,7 +91,7 @@ fn serve(
         Effects::Dry => Opened { pid_file: None, log: Log::rehearse(global.least()) },
     };
     let storage = prepare::storage(global, screen, &plan)?;
-    let world = Arc::new(World::new());
+    let world = Arc::new(World::new().of_node(plan.node.as_deref()));
     let built = prepare::build(screen, Arc::clone(&plan), &world)?;
     let opened = prepare::open(screen, &plan, &storage, effects)?;
     let ledger = opened.ledger.clone();

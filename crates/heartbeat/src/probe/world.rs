@@ -6,7 +6,7 @@ use rustls::RootCertStore;
 
 use super::budget::Budget;
 use super::resolve::Resolver;
-
+use crate::host::hostname::hostname;
 use crate::net::roots;
 
 /// The most bytes of bodies that all probes together keep at once.
@@ -18,6 +18,7 @@ pub struct World {
     resolver: Resolver,
     roots: OnceLock<Arc<RootCertStore>>,
     bodies: Budget,
+    node: Arc<str>,
 }
 
 impl Default for World {
@@ -39,7 +40,17 @@ impl World {
 
     /// The same with so much memory for bodies.
     pub fn with_bodies(resolver: Resolver, bodies: Budget) -> Self {
-        Self { resolver, roots: OnceLock::new(), bodies }
+        Self { resolver, roots: OnceLock::new(), bodies, node: hostname().into() }
+    }
+
+    /// The same on a node of this name; without a word, it has the host's.
+    pub fn of_node(self, node: Option<&str>) -> Self {
+        Self { node: node.map_or(self.node, Arc::from), ..self }
+    }
+
+    /// The name of this node, for what a probe writes and must not share with other nodes.
+    pub fn node(&self) -> &Arc<str> {
+        &self.node
     }
 
     /// Resolves names.
