@@ -1,0 +1,95 @@
+//! What somebody asks, whatever the transport.
+
+use std::sync::{Arc, LazyLock};
+
+use crate::format::{FORMATS, Format};
+use crate::reply::Reply;
+
+/// A request, as far as an answer depends on it.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The method.
+    pub method: Method,
+    /// The path, as it was sent, without the query.
+    pub path: &'a str,
+    /// What follows the question mark.
+    pub query: Option<&'a str>,
+    /// The `Accept` header.
+    pub accept: Option<&'a str>,
+    /// The `Authorization` header.
+    pub authorization: Option<&'a str>,
+    /// Whether whoever asks is on this machine: a loopback address or a Unix socket, and no proxy in between.
+    pub local: bool,
+}
+
+/// A method, as far as an answer depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// GET, POST and OPTIONS: the whole answer. HAProxy's default check is an OPTIONS.
+    Whole,
+    /// HEAD: the answer without its body.
+    Head,
+    /// Anything else.
+    Other,
+}
+
+impl Method {
+    /// The method of that name (RFC 9110, section 9).
+    pub fn named(name: &str) -> Self {
+        match name {
+            "GET" | "POST" | "OPTIONS" => Self::Whole,
+            "HEAD" => Self::Head,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// The methods that are answered, for the header `Allow`.
+pub const ALLOW: &str = "GET, HEAD, OPTIONS, POST";
+
+/// The headers by which a proxy says that somebody else asks through it (RFC 7239, and the older ones).
+pub const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
+
+impl Asked<'_> {
+    /// The format that is wanted: by `?format=`, else by the header `Accept`, else by the view. `None`: one that there
+    /// is not.
+    pub(crate) fn format(&self, of_view: &'static Format) -> Option<&'static Format> {
+        let named =
+            self.query.into_iter().flat_map(|query| query.split('&')).find_map(|pair| pair.strip_prefix("format="));
+        if let Some(name) = named {
+            // A plus in a query is a space to some and itself to others; `health+json` is meant.
+            return Format::named(&name.replace("%2B", "+").replace("%2b", "+").replace(' ', "+"));
+        }
+        let accepted = self.accept.and_then(|accept| {
+            accept.split(',').find_map(|range| {
+                let wanted = range.split(';').next().unwrap_or_default().trim();
+                FORMATS.iter().find(|format| format.accept.is_some_and(|ours| ours.eq_ignore_ascii_case(wanted)))
+            })
+        });
+        Some(accepted.unwrap_or(of_view))
+    }
+}
+
+/// Where no view is.
+pub(crate) fn not_found() -> Arc<Reply> {
+    static REPLY: LazyLock<Arc<Reply>> = LazyLock::new(|| Arc::new(Reply::refusal(404, "no view has this path\n", "")));
+    REPLY.clone()
+}
+
+/// For a method that is none of ours.
+pub(crate) fn method_not_allowed() -> Arc<Reply> {
+    static REPLY: LazyLock<Arc<Reply>> = LazyLock::new(|| {
+        let text = format!("expected one of the methods {ALLOW}\n");
+        Arc::new(Reply::refusal(405, &text, &format!("Allow: {ALLOW}\r\n")))
+    });
+    REPLY.clone()
+}
+
+/// For a `?format=` that is none of ours.
+pub(crate) fn unknown_format() -> Arc<Reply> {
+    static REPLY: LazyLock<Arc<Reply>> = LazyLock::new(|| {
+        let names: Vec<_> = FORMATS.iter().map(|format| format.name).collect();
+        Arc::new(Reply::refusal(400, &format!("expected one of the formats {}\n", names.join(", ")), ""))
+    });
+    REPLY.clone()
+}
