@@ -3,6 +3,7 @@
 pub mod ask;
 pub mod board;
 mod clock;
+pub mod defaults;
 pub mod flag;
 pub mod format;
 pub mod lookout;
