@@ -206,14 +206,11 @@ pub(super) fn derive_id(node: &Node, context: &mut Context<'_>) -> Option<String
 }
 
 /// The schemes and keys of kinds that are planned, so that the answer is better than "unknown".
-const LATER: [&str; 19] = [
+const LATER: [&str; 16] = [
     "push",
     "postgres",
     "postgresql",
     "mysql",
-    "redis",
-    "rediss",
-    "memcached",
     "smtp",
     "smtps",
     "ssh",

@@ -16,10 +16,13 @@ use crate::host::clock;
 
 pub mod budget;
 pub mod command;
+pub mod endpoint;
 pub mod expect;
 pub mod http;
 pub mod net;
+pub mod redis;
 pub mod resolve;
+pub mod scratch;
 pub mod target;
 pub mod tcp;
 #[cfg(test)]
@@ -28,6 +31,7 @@ pub mod text;
 pub mod tls;
 pub mod trace;
 pub mod values;
+pub mod wire;
 pub mod world;
 
 pub use trace::{Phase, Phases, Trace};
@@ -110,7 +114,7 @@ impl Failure {
 }
 
 /// Every kind of check.
-pub static KINDS: &[Kind] = &[http::KIND, tcp::KIND, command::COMMAND, command::SHELL];
+pub static KINDS: &[Kind] = &[http::KIND, tcp::KIND, redis::KIND, command::COMMAND, command::SHELL];
 
 /// One probe's result with everything that people may want to see.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,6 +152,15 @@ pub async fn run(prober: &dyn Prober, timeout: Duration) -> Report {
 fn one_line(text: &str) -> String {
     const LONGEST: usize = 1000;
     text.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// Text for a reason: not more of it than helps.
+fn clip(text: &str) -> String {
+    const LONGEST: usize = 120;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 #[cfg(test)]

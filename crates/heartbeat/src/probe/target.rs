@@ -45,8 +45,17 @@ impl Target {
 
     /// User and password as text; `None` without a user.
     pub fn user(&self) -> Option<(String, Option<String>)> {
-        let decode = |text: &str| percent_decode(text);
-        (!self.0.username().is_empty()).then(|| (decode(self.0.username()), self.0.password().map(decode)))
+        Some((self.username()?, self.password()))
+    }
+
+    /// The user as text, if one is written.
+    pub fn username(&self) -> Option<String> {
+        Some(self.0.username()).filter(|name| !name.is_empty()).map(percent_decode)
+    }
+
+    /// The password as text, if one is written; there may be one without a user.
+    pub fn password(&self) -> Option<String> {
+        self.0.password().map(percent_decode)
     }
 }
 

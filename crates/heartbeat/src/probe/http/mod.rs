@@ -34,7 +34,7 @@ use super::expect::Limits;
 use super::net::{self, Way};
 use super::resolve::Resolver;
 use super::target::Target;
-use super::{Boxed, Failure, Kind, Observation, Phase, PickedBy, Prober, Spec, Trace, World, target, tls};
+use super::{Boxed, Failure, Kind, Observation, Phase, PickedBy, Prober, Spec, Trace, World, clip, target, tls};
 use crate::config::values::{Secret, Size, words};
 use crate::config::{Context, Fields, Node, Shape, Value};
 use crate::host::env;
@@ -58,15 +58,6 @@ const AGENT: &str = concat!("heartbeat/", env!("CARGO_PKG_VERSION"));
 
 /// Redirects that may be allowed at most: a chain of more is a loop to every browser.
 const REDIRECTS: u32 = 10;
-
-/// Text for a reason: not more of it than helps.
-fn clip(text: &str) -> String {
-    const LONGEST: usize = 120;
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
-}
 
 /// A decoded check.
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! What the suites of the kinds share: checks from text, and servers that misbehave on the wire.
 
+pub(crate) mod caches;
 pub(crate) mod names;
 
 use std::time::Duration;
