@@ -18,6 +18,10 @@ use crate::pulse::Pulse;
 use crate::reply::Reply;
 use crate::view::{Details, Known, Layout, Service, View};
 
+mod word;
+
+pub use word::Word;
+
 /// The state of everything that can be asked. Share it in an [`Arc`].
 #[derive(Debug)]
 pub struct Board {

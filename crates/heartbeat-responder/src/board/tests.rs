@@ -130,3 +130,19 @@ fn a_new_layout_keeps_the_drains() {
     assert_eq!(status(&board).0, 503);
     assert_eq!(board.answer("live").unwrap().0, Answer::Ok);
 }
+
+#[test]
+fn a_word_is_said_without_the_services() {
+    let board = board();
+    let word = Word { answer: Answer::Ok, status: 200, ending: false, details: Details::Local };
+    assert_eq!(board.word("status"), Some(word));
+    assert!(word.is_welcome());
+    board.know("database", down("refused"));
+    let down = Word { answer: Answer::Down, status: 503, ..word };
+    assert_eq!(board.word("status"), Some(down));
+    assert!(!down.is_welcome());
+    board.end("SIGTERM");
+    assert_eq!(board.word("status"), Some(Word { ending: true, ..down }), "a failure is said before an end");
+    assert_eq!(board.word("live"), Some(Word { ending: true, ..word }), "but the end is told in any case");
+    assert_eq!(board.word("none"), None);
+}
