@@ -16,10 +16,12 @@ use crate::host::clock;
 
 pub mod budget;
 pub mod command;
+pub mod database;
 pub mod endpoint;
 pub mod expect;
 pub mod http;
 pub mod net;
+pub mod postgres;
 pub mod redis;
 pub mod resolve;
 pub mod scratch;
@@ -114,7 +116,7 @@ impl Failure {
 }
 
 /// Every kind of check.
-pub static KINDS: &[Kind] = &[http::KIND, tcp::KIND, redis::KIND, command::COMMAND, command::SHELL];
+pub static KINDS: &[Kind] = &[http::KIND, tcp::KIND, postgres::KIND, redis::KIND, command::COMMAND, command::SHELL];
 
 /// One probe's result with everything that people may want to see.
 #[derive(Clone, Debug, PartialEq, Eq)]

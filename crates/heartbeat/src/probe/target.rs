@@ -71,7 +71,7 @@ pub fn host(url: &Url) -> String {
 }
 
 /// `%40` is `@`; what is not an escape stands.
-fn percent_decode(text: &str) -> String {
+pub fn percent_decode(text: &str) -> String {
     percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 

@@ -57,6 +57,8 @@ fn a_canary_is_shown_nowhere() {
         "{ url: 'https://h/', bearer: c4n4ry }",
         "{ url: 'https://h/', basic: { user: u, password: c4n4ry } }",
         "{ url: 'tcp://h:1', send: c4n4ry }",
+        "url: 'postgres://u:c4n4ry@h/db'",
+        "{ url: 'postgres://u@h/db', password: c4n4ry }",
         "{ url: 'redis://u:c4n4ry@h' }",
         "{ url: 'redis+unix:///s', password: c4n4ry }",
         "{ command: 'true', env: { A: c4n4ry } }",

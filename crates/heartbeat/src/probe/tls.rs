@@ -30,11 +30,22 @@ use crate::config::{Fields, Problem};
 use crate::host::clock;
 use crate::net::roots;
 
+/// How much of the server's certificate must be right.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Depth {
+    /// Nothing: any certificate is accepted.
+    Nothing,
+    /// Its dates and the chain to an authority, whomever it names.
+    Chain,
+    /// All of that, and the name.
+    #[default]
+    Whole,
+}
+
 /// What a check says about TLS.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Whether the certificate is not looked at.
-    unverified: bool,
+    depth: Depth,
     ca: Option<PathBuf>,
     client: Option<(PathBuf, PathBuf)>,
     server_name: Option<ServerName<'static>>,
@@ -44,17 +55,23 @@ impl Options {
     /// Reads the keys that concern TLS.
     pub fn read(fields: &mut Fields<'_, '_, '_>) -> Option<Self> {
         let verify = fields.or("verify", "Whether the server's certificate must be valid.", true);
+        if !verify {
+            let at = fields.span("verify");
+            let problem = Problem::warning(at, format!("{} accepts any certificate: `verify: false`", fields.what()));
+            fields.context().problems.push(problem.help("name the authority with `ca:` instead"));
+        }
+        let options = Self::read_files(fields)?;
+        Some(options.of_depth(if verify { Depth::Whole } else { Depth::Nothing }))
+    }
+
+    /// Reads the keys, for a kind that says elsewhere how much of the certificate must be right.
+    pub fn read_files(fields: &mut Fields<'_, '_, '_>) -> Option<Self> {
         let ca: Option<String> =
             fields.optional("ca", "A PEM file of authorities that are trusted in place of the system's.");
         let certificate: Option<String> = fields.optional("client_certificate", "Our certificate, a PEM file.");
         let key: Option<String> = fields.optional("client_key", "The key of our certificate, a PEM file.");
         let name: Option<String> =
             fields.optional("server_name", "The name that is sent and expected, in place of the URL's.");
-        if !verify {
-            let at = fields.span("verify");
-            let problem = Problem::warning(at, format!("{} accepts any certificate: `verify: false`", fields.what()));
-            fields.context().problems.push(problem.help("name the authority with `ca:` instead"));
-        }
         let mut path = |key: &str, text: String| {
             let at = fields.span(key);
             fields.context().path(&text, at)
@@ -82,7 +99,17 @@ impl Options {
                 return None;
             }
         };
-        Some(Self { unverified: !verify, ca, client, server_name })
+        Some(Self { depth: Depth::Whole, ca, client, server_name })
+    }
+
+    /// The same with so much of the certificate looked at.
+    pub fn of_depth(self, depth: Depth) -> Self {
+        Self { depth, ..self }
+    }
+
+    /// Whether an authority is named, and so a verification wanted.
+    pub fn names_authority(&self) -> bool {
+        self.ca.is_some()
     }
 
     /// For an origin that the configuration does not name: nothing there is told who we are, or by which name we call
@@ -98,13 +125,14 @@ impl Options {
     pub fn build(&self, world: &World, alpn: &[&[u8]]) -> Result<Client, String> {
         let provider = Arc::new(ring::default_provider());
         let algorithms = provider.signature_verification_algorithms;
-        let trust = Arc::new(if self.unverified {
-            Trust { algorithms, roots: None, pinned: Vec::new() }
+        let named = self.depth == Depth::Whole;
+        let trust = Arc::new(if self.depth == Depth::Nothing {
+            Trust { algorithms, roots: None, pinned: Vec::new(), named }
         } else if let Some(path) = &self.ca {
             let roots = Arc::new(roots::from_file(path)?);
-            Trust { algorithms, roots: Some(roots), pinned: roots::certificates(path)? }
+            Trust { algorithms, roots: Some(roots), pinned: roots::certificates(path)?, named }
         } else {
-            Trust { algorithms, roots: Some(world.roots()), pinned: Vec::new() }
+            Trust { algorithms, roots: Some(world.roots()), pinned: Vec::new(), named }
         });
         Ok(Client { config: self.config(provider, &trust, alpn)?, trust, server_name: self.server_name.clone() })
     }
@@ -238,6 +266,8 @@ struct Trust {
     roots: Option<Arc<RootCertStore>>,
     /// Certificates that are trusted themselves: those of the file `ca`, for it often holds the server's own.
     pinned: Vec<CertificateDer<'static>>,
+    /// Whether the certificate must be for the name that we call the server by.
+    named: bool,
 }
 
 /// The verifier of one connection, with its judgement.
@@ -297,8 +327,11 @@ impl ServerCertVerifier for Judge {
     ) -> Result<ServerCertVerified, Error> {
         let Some(roots) = &self.trust.roots else { return Ok(ServerCertVerified::assertion()) };
         let chain = self.chain(roots, end_entity, intermediates, now);
-        let name = ParsedCertificate::try_from(end_entity)
-            .and_then(|parsed| rustls::client::verify_server_name(&parsed, server_name));
+        let name = match self.trust.named {
+            true => ParsedCertificate::try_from(end_entity)
+                .and_then(|parsed| rustls::client::verify_server_name(&parsed, server_name)),
+            false => Ok(()),
+        };
         let Some(error) = chain.as_ref().err().or(name.as_ref().err()) else {
             return Ok(ServerCertVerified::assertion());
         };

@@ -28,6 +28,10 @@ pub enum Phase {
     Tls,
     /// From the request to the first byte of the answer.
     FirstByte,
+    /// Saying who we are to a server that wants to know.
+    Login,
+    /// Waiting for the answer to a query, and receiving it.
+    Query,
     /// Receiving the rest of the answer.
     Answer,
     /// A command is running.
@@ -43,6 +47,8 @@ impl Phase {
             Self::Tunnel => "asking the proxy for a tunnel",
             Self::Tls => "in the TLS handshake",
             Self::FirstByte => "waiting for the first byte",
+            Self::Login => "logging in",
+            Self::Query => "waiting for the answer to the query",
             Self::Answer => "receiving the answer",
             Self::Command => "running the command",
         }
@@ -161,7 +167,7 @@ impl State {
             Phase::Connect | Phase::Tunnel => &mut self.done.connect,
             Phase::Tls => &mut self.done.tls,
             Phase::FirstByte => &mut self.done.first_byte,
-            Phase::Answer | Phase::Command => return,
+            Phase::Login | Phase::Query | Phase::Answer | Phase::Command => return,
         };
         *slot = Some(slot.unwrap_or_default() + now.since(since));
     }
