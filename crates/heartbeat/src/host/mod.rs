@@ -1,5 +1,6 @@
 //! The only door to the operating system: clocks, processes, the environment, secrets, privileges.
 
+pub mod activation;
 pub mod clock;
 pub mod daemon;
 pub mod env;

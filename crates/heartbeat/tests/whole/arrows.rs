@@ -14,10 +14,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("alert", &["config", "host", "message", "net"]),
     ("action", &["config", "host", "message"]),
     ("store", &["config", "host"]),
-    ("plan", &["action", "alert", "config", "host", "message", "probe", "store"]),
+    ("web", &["config", "host", "net"]),
+    ("plan", &["action", "alert", "config", "host", "message", "probe", "store", "web"]),
     ("log", &["host", "plan"]),
-    ("run", &["action", "alert", "config", "host", "log", "message", "plan", "probe", "store"]),
-    ("cli", &["action", "alert", "config", "exit", "host", "log", "message", "plan", "probe", "run", "store"]),
+    ("run", &["action", "alert", "config", "host", "log", "message", "plan", "probe", "store", "web"]),
+    ("cli", &["action", "alert", "config", "exit", "host", "log", "message", "plan", "probe", "run", "store", "web"]),
 ];
 
 #[test]

@@ -1,0 +1,259 @@
+//! HTTP/1 for load balancers: RFC 9112 over any stream, and nothing that a health check does not need.
+//!
+//! A poll costs a read, a look at its head, a pointer and a write. The answer is on the board already, head and body; what
+//! is added is the date and whether the connection stays. Nothing is allocated per poll on a connection that stays, nothing
+//! is locked, nothing is logged. What is absent: redirects, chunked answers, compression, upgrades, HTTP/2.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::{Buf, Bytes, BytesMut};
+use heartbeat_core::Wall;
+use heartbeat_responder::Board;
+use heartbeat_responder::ask::Method;
+use heartbeat_responder::reply::Reply;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+
+use super::body::{self, Body};
+use super::head::{self, Refusal};
+use super::polls::Transport;
+use super::reception::{Protocol, Visit};
+use crate::host::clock;
+
+/// Read at once at most, beyond what is left of an earlier read.
+const READ: usize = 2048;
+/// When we hang up while the peer still talks, so much is read on, so that the answer is not lost to a reset (RFC 9112,
+/// section 9.6) …
+const LAST_BYTES: usize = 256 * 1024;
+/// … and for so long.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Answers what is on a board.
+#[derive(Debug)]
+pub(super) struct Http {
+    board: Arc<Board>,
+    endings: ArcSwap<Endings>,
+}
+
+/// The last lines of a head, for one second.
+#[derive(Debug)]
+struct Endings {
+    second: i64,
+    keep: Bytes,
+    close: Bytes,
+}
+
+impl Http {
+    pub(super) fn new(board: Arc<Board>) -> Self {
+        Self { board, endings: ArcSwap::from_pointee(Endings::of(Wall::default())) }
+    }
+
+    /// The end of a head at that time.
+    fn ending(&self, now: Wall, stays: bool) -> Bytes {
+        let mut endings = self.endings.load();
+        if endings.second != now.unix_millis().div_euclid(1000) {
+            self.endings.store(Arc::new(Endings::of(now)));
+            endings = self.endings.load();
+        }
+        if stays { endings.keep.clone() } else { endings.close.clone() }
+    }
+}
+
+impl Endings {
+    fn of(now: Wall) -> Self {
+        let second = now.unix_millis().div_euclid(1000);
+        // A clock beyond the year 9999 has no date (RFC 9110, section 6.6.1: a server without a clock sends none).
+        let time = jiff::Timestamp::from_second(second).ok();
+        let date =
+            time.and_then(|time| jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&time).ok());
+        let date = date.map(|date| format!("Date: {date}\r\n")).unwrap_or_default();
+        Self { second, keep: format!("{date}\r\n").into(), close: format!("{date}Connection: close\r\n\r\n").into() }
+    }
+}
+
+/// A request that was read, and its answer.
+struct Step {
+    reply: Arc<Reply>,
+    head_only: bool,
+    length: usize,
+    body: Option<Body>,
+    expects: bool,
+    keep: bool,
+}
+
+impl Protocol for Http {
+    const TRANSPORT: Transport = Transport::Http;
+
+    async fn converse<S>(&self, mut stream: S, mut visit: Visit) -> io::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let is_local = visit.counters.peer().is_local();
+        let mut buffer = BytesMut::with_capacity(READ);
+        loop {
+            let step = match self.listen(&mut stream, &mut buffer, &visit, is_local).await? {
+                Some(Ok(step)) => step,
+                Some(Err(refusal)) => return refuse(stream, refusal).await,
+                None => return Ok(()),
+            };
+            buffer.advance(step.length);
+            let mut keep = step.keep && step.body.is_some();
+            let mut clean = true;
+            match step.body {
+                Some(Body::Done) => {}
+                Some(body) => {
+                    if step.expects && buffer.is_empty() {
+                        stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+                        stream.flush().await?;
+                    }
+                    match pass(&mut stream, &mut buffer, body).await? {
+                        Passed::Whole => {}
+                        Passed::TooLong => (keep, clean) = (false, false),
+                        Passed::Garbage => return refuse(stream, Refusal::Garbage).await,
+                    }
+                }
+                None => clean = false,
+            }
+            let now = clock::now();
+            visit.seat.answers(now.mono);
+            keep &= !visit.seat.is_closing();
+            let body = if step.head_only { Bytes::new() } else { step.reply.body.clone() };
+            let mut answer = step.reply.head.clone().chain(self.ending(now.wall, keep)).chain(body);
+            stream.write_all_buf(&mut answer).await?;
+            stream.flush().await?;
+            visit.counters.count(&step.reply, now);
+            if !keep {
+                return if clean && buffer.is_empty() { stream.shutdown().await } else { part(stream).await };
+            }
+            visit.seat.rests(now.mono);
+        }
+    }
+}
+
+impl Http {
+    /// Waits for a request. `None`: the peer hung up, or all is about to end.
+    async fn listen<S>(
+        &self,
+        stream: &mut S,
+        buffer: &mut BytesMut,
+        visit: &Visit,
+        is_local: bool,
+    ) -> io::Result<Option<Result<Step, Refusal>>>
+    where
+        S: AsyncRead + Unpin,
+    {
+        // A head that comes byte by byte is read once when it is complete, and on the way as often as its length doubles:
+        // what is no HTTP is seen early, and no peer has us read the same bytes over and over.
+        let (mut seen, mut worth) = (0, 1);
+        let mut has_begun = false;
+        loop {
+            if buffer.len() >= worth || has_blank_line(buffer, seen) {
+                match self.answer(buffer, is_local) {
+                    Ok(None) => worth = buffer.len() * 2,
+                    Ok(Some(step)) => return Ok(Some(Ok(step))),
+                    Err(refusal) => return Ok(Some(Err(refusal))),
+                }
+            }
+            worth = worth.min(head::LONGEST);
+            seen = buffer.len();
+            if seen > 0 && !has_begun {
+                has_begun = true;
+                visit.seat.begins();
+            }
+            if buffer.is_empty() && visit.seat.is_closing() {
+                return Ok(None);
+            }
+            buffer.reserve(READ);
+            if stream.read_buf(buffer).await? == 0 {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn answer(&self, bytes: &[u8], is_local: bool) -> Result<Option<Step>, Refusal> {
+        let Some(mut head) = head::read(bytes)? else { return Ok(None) };
+        head.asked.local &= is_local;
+        Ok(Some(Step {
+            reply: self.board.ask(&head.asked),
+            head_only: head.asked.method == Method::Head,
+            length: head.length,
+            body: Body::of(head.framing),
+            expects: head.expects,
+            keep: head.keep,
+        }))
+    }
+}
+
+/// Whether a line without text ends among the bytes from `from` on.
+fn has_blank_line(bytes: &[u8], from: usize) -> bool {
+    let mut rest = &bytes[from.saturating_sub(2)..];
+    while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+        rest = &rest[end + 1..];
+        if rest.starts_with(b"\n") || rest.starts_with(b"\r\n") {
+            return true;
+        }
+    }
+    false
+}
+
+/// How it went to read past a body.
+enum Passed {
+    Whole,
+    TooLong,
+    Garbage,
+}
+
+async fn pass<S: AsyncRead + Unpin>(stream: &mut S, buffer: &mut BytesMut, mut body: Body) -> io::Result<Passed> {
+    let mut passed = 0;
+    loop {
+        match body.skip(buffer) {
+            Ok(count) => {
+                buffer.advance(count);
+                passed += count as u64;
+            }
+            Err(_) => return Ok(Passed::Garbage),
+        }
+        if body == Body::Done {
+            return Ok(Passed::Whole);
+        }
+        if passed > body::LONGEST {
+            return Ok(Passed::TooLong);
+        }
+        buffer.reserve(READ);
+        if stream.read_buf(buffer).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+}
+
+/// Says why a request is not answered, and hangs up.
+async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, refusal: Refusal) -> io::Result<()> {
+    let (status, phrase, words) = refusal.words();
+    let length = words.len() + 1;
+    let answer = format!(
+        "HTTP/1.1 {status} {phrase}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {length}\r\n\
+         Cache-Control: no-store\r\nConnection: close\r\n\r\n{words}\n"
+    );
+    stream.write_all(answer.as_bytes()).await?;
+    stream.flush().await?;
+    part(stream).await
+}
+
+/// Hangs up on a peer that may still be talking.
+async fn part<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> io::Result<()> {
+    stream.shutdown().await?;
+    let mut left = [0; 4096];
+    let mut read = 0;
+    let listening = async {
+        while read < LAST_BYTES {
+            match stream.read(&mut left).await? {
+                0 => break,
+                count => read += count,
+            }
+        }
+        Ok(())
+    };
+    tokio::time::timeout(LAST_WORDS, listening).await.unwrap_or(Ok(()))
+}

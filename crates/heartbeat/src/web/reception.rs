@@ -1,0 +1,190 @@
+//! Accepting connections at one door, for whatever protocol.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use heartbeat_core::Mono;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+
+use super::crowd::{Crowd, Seat};
+use super::doors::{Bound, Door, SocketFile};
+use super::polls::{Counters, Peer, Polls, Transport};
+use super::tls::Certificates;
+use crate::host::clock;
+
+/// After a failure to accept that is ours.
+const BREATH: Duration = Duration::from_millis(10);
+/// Between two lines in the log about that.
+const TOLD_AGAIN: Duration = Duration::from_secs(60);
+
+/// What is spoken at a door.
+pub(super) trait Protocol: Send + Sync + 'static {
+    /// For the counters.
+    const TRANSPORT: Transport;
+
+    /// Talks with a peer until one of both hangs up. The seat's time limits end it too, by dropping it.
+    fn converse<S>(&self, stream: S, visit: Visit) -> impl Future<Output = io::Result<()>> + Send
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+}
+
+/// A peer that was let in.
+#[derive(Debug)]
+pub(super) struct Visit {
+    pub(super) seat: Seat,
+    pub(super) counters: Counters,
+}
+
+/// One door and what is spoken there.
+#[derive(Debug)]
+pub(super) struct Reception<P> {
+    listener: Listener,
+    tls: Option<Arc<Certificates>>,
+    /// Held so that it goes with the listener.
+    _file: Option<SocketFile>,
+    desk: Desk<P>,
+}
+
+#[derive(Debug)]
+enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// What every connection is given.
+#[derive(Debug)]
+struct Desk<P> {
+    protocol: Arc<P>,
+    polls: Arc<Polls>,
+    crowd: Arc<Crowd>,
+}
+
+impl<P: Protocol> Reception<P> {
+    /// Prepares to accept at a door, on the runtime that is entered.
+    ///
+    /// # Errors
+    /// If the runtime has no room for the socket.
+    pub(super) fn open(door: Door, protocol: Arc<P>, polls: Arc<Polls>, crowd: Arc<Crowd>) -> io::Result<Self> {
+        let Door { name: _, socket, tls, file } = door;
+        let listener = match socket {
+            Bound::Tcp(listener) => Listener::Tcp(TcpListener::from_std(listener)?),
+            Bound::Unix(listener) => Listener::Unix(UnixListener::from_std(listener)?),
+        };
+        Ok(Self { listener, tls, _file: file, desk: Desk { protocol, polls, crowd } })
+    }
+
+    /// Lets everybody in until all is to end; those too who had come before that.
+    pub(super) async fn serve(self, mut closing: watch::Receiver<bool>) {
+        let mut told = None;
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                _ = closing.wait_for(|closing| *closing) => break,
+            };
+            match accepted {
+                Ok((socket, peer)) => self.desk.welcome(socket, peer, self.tls.as_deref()),
+                Err(error) => self.desk.endure(&error, &mut told).await,
+            }
+        }
+        for (socket, peer) in self.listener.into_waiting() {
+            self.desk.welcome(socket, peer, self.tls.as_deref());
+        }
+    }
+}
+
+/// A connection that was accepted.
+#[derive(Debug)]
+enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Listener {
+    async fn accept(&self) -> io::Result<(Socket, Peer)> {
+        match self {
+            Self::Tcp(listener) => listener.accept().await.map(|(stream, peer)| (Socket::Tcp(stream), Peer::at(peer))),
+            Self::Unix(listener) => listener.accept().await.map(|(stream, _)| (Socket::Unix(stream), Peer::Unix)),
+        }
+    }
+
+    /// Stops listening. Those who have connected by now are asked for without waiting; what goes wrong with them
+    /// concerns nobody any more.
+    fn into_waiting(self) -> Vec<(Socket, Peer)> {
+        let mut waiting = Vec::new();
+        match self {
+            Self::Tcp(listener) => {
+                let Ok(listener) = listener.into_std() else { return waiting };
+                while let Ok((stream, peer)) = listener.accept() {
+                    let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+                    waiting.extend(stream.ok().map(|stream| (Socket::Tcp(stream), Peer::at(peer))));
+                }
+            }
+            Self::Unix(listener) => {
+                let Ok(listener) = listener.into_std() else { return waiting };
+                while let Ok((stream, _)) = listener.accept() {
+                    let stream = stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream));
+                    waiting.extend(stream.ok().map(|stream| (Socket::Unix(stream), Peer::Unix)));
+                }
+            }
+        }
+        waiting
+    }
+}
+
+impl<P: Protocol> Desk<P> {
+    fn welcome(&self, socket: Socket, peer: Peer, tls: Option<&Certificates>) {
+        let counters = self.polls.of(peer, P::TRANSPORT);
+        let acceptor = tls.map(Certificates::acceptor);
+        match socket {
+            Socket::Tcp(stream) => {
+                // An answer is one segment; it need not wait for another one.
+                let _ = stream.set_nodelay(true);
+                self.admit(stream, counters, acceptor);
+            }
+            Socket::Unix(stream) => self.admit(stream, counters, acceptor),
+        }
+    }
+
+    fn admit<S>(&self, stream: S, counters: Counters, acceptor: Option<TlsAcceptor>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let protocol = self.protocol.clone();
+        self.crowd.admit(move |seat| async move {
+            let peer = counters.peer();
+            let visit = Visit { seat, counters };
+            let ended = match acceptor {
+                None => protocol.converse(stream, visit).await,
+                Some(acceptor) => match acceptor.accept(stream).await {
+                    Ok(stream) => protocol.converse(stream, visit).await,
+                    Err(error) => Err(error),
+                },
+            };
+            // Peers hang up as they like: that is no news.
+            if let Err(error) = ended {
+                tracing::debug!("the connection of {peer} ended: {error}");
+            }
+        });
+    }
+
+    /// A failure to accept. One of the connection concerns that one alone; one of ours is mended by making room.
+    async fn endure(&self, error: &io::Error, told: &mut Option<Mono>) {
+        let errno = error.raw_os_error().map(nix::Error::from_raw);
+        if !matches!(errno, Some(nix::Error::EMFILE | nix::Error::ENFILE | nix::Error::ENOBUFS | nix::Error::ENOMEM)) {
+            tracing::debug!("a connection was gone before it was accepted: {error}");
+            return tokio::task::yield_now().await;
+        }
+        let now = clock::mono();
+        if told.is_none_or(|told| now.since(told) >= TOLD_AGAIN) {
+            *told = Some(now);
+            tracing::warn!("cannot accept connections: {error}; making room for them, one by one");
+        }
+        self.crowd.free_one();
+        tokio::time::sleep(BREATH).await;
+    }
+}
