@@ -15,16 +15,16 @@ use crate::config::Fields;
 use crate::host::clock;
 
 pub mod budget;
+pub mod cache;
 pub mod command;
 pub mod database;
-pub mod endpoint;
 pub mod expect;
 pub mod http;
+pub mod memcached;
 pub mod net;
 pub mod postgres;
 pub mod redis;
 pub mod resolve;
-pub mod scratch;
 pub mod target;
 pub mod tcp;
 #[cfg(test)]
@@ -33,7 +33,6 @@ pub mod text;
 pub mod tls;
 pub mod trace;
 pub mod values;
-pub mod wire;
 pub mod world;
 
 pub use trace::{Phase, Phases, Trace};
@@ -116,7 +115,8 @@ impl Failure {
 }
 
 /// Every kind of check.
-pub static KINDS: &[Kind] = &[http::KIND, tcp::KIND, postgres::KIND, redis::KIND, command::COMMAND, command::SHELL];
+pub static KINDS: &[Kind] =
+    &[http::KIND, tcp::KIND, postgres::KIND, redis::KIND, memcached::KIND, command::COMMAND, command::SHELL];
 
 /// One probe's result with everything that people may want to see.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -61,6 +61,7 @@ fn a_canary_is_shown_nowhere() {
         "{ url: 'postgres://u@h/db', password: c4n4ry }",
         "{ url: 'redis://u:c4n4ry@h' }",
         "{ url: 'redis+unix:///s', password: c4n4ry }",
+        "{ url: 'memcached://u:c4n4ry@h' }",
         "{ command: 'true', env: { A: c4n4ry } }",
         "{ shell: 'true', env: { A: c4n4ry } }",
     ] {

@@ -4,7 +4,7 @@
 //! told apart by their first byte. A list is read to its end and not kept: only how long it is, and its first item. So no
 //! nesting needs a limit, and no list takes memory.
 
-use crate::probe::wire::{Wire, unexpected};
+use crate::probe::cache::wire::{Wire, unexpected};
 use crate::probe::{Failure, clip};
 
 /// The longest value and the longest list that a server may announce: its own limit, unless somebody has raised it.

@@ -8,10 +8,10 @@ use tokio::net::UnixStream;
 
 use super::*;
 use crate::probe::resolve::Resolver;
-use crate::probe::run;
 use crate::probe::testing::authority::{Authority, self_signed};
 use crate::probe::testing::caches::Redis;
 use crate::probe::testing::{AMPLE, decode, fails, fake, no_names, passes, probe, probe_in, refusal, spec, times_out};
+use crate::probe::{World, run};
 
 /// A check of a server, with further keys.
 fn check(server: &Redis, keys: &str) -> String {
@@ -47,10 +47,10 @@ async fn who_we_are_is_told() {
     passes(&format!("{{ url: redis://app@127.0.0.1:{port}, password: hunter2 }}")).await;
     passes(&check(&server, "username: app, password: hunter2")).await;
     for (keys, said) in [
-        ("", "`PING` failed: NOAUTH Authentication required."),
+        ("", "the server answers no `PING`: NOAUTH Authentication required."),
         ("password: s3cre", "the login was refused: WRONGPASS invalid username-password pair or user is disabled."),
         ("username: ape, password: x", "the login was refused: WRONGPASS"),
-        ("username: app, password: hunter2, write: true", "the write failed: NOPERM"),
+        ("username: app, password: hunter2, write: true", "writing a key failed: NOPERM"),
         ("username: app, password: hunter2, query: GET x", "the query failed: NOPERM"),
     ] {
         let reason = fails(&check(&server, keys), Fault::Status).await;
@@ -99,10 +99,10 @@ async fn a_query_has_its_value() {
     }
     let long = "x".repeat(49_999);
     for (keys, said) in [
-        ("query: GET motd, expect: { value: bad day }", "the query `GET motd` gave `good day`, expected `bad day`"),
-        ("query: GET motd, expect: { value: good }", "the query `GET motd` gave `good day`, expected `good`"),
-        ("query: GET none, expect: { value: x }", "the query `GET none` gave nothing (nil), expected `x`"),
-        ("query: KEYS *, expect: { value: x }", "the query `KEYS *` gave a list of 3, expected `x`"),
+        ("query: GET motd, expect: { value: bad day }", "the query returned `good day`, expected `bad day`"),
+        ("query: GET motd, expect: { value: good }", "the query returned `good day`, expected `good`"),
+        ("query: GET none, expect: { value: x }", "the query returned nil, expected `x`"),
+        ("query: KEYS *, expect: { value: x }", "the query returned a list of 3, expected `x`"),
         ("expect: { role: replica }", "the server is a master, expected a replica"),
     ] {
         assert_eq!(fails(&check(&server, keys), Fault::Body).await, said);
@@ -129,7 +129,7 @@ async fn a_replica_says_what_it_is() {
     let reason = fails(&check(&server, "query: GET x"), Fault::Status).await;
     assert!(reason.starts_with("the query failed: MASTERDOWN Link with MASTER is down"), "{reason}");
     let reason = fails(&check(&server, "write: true"), Fault::Status).await;
-    assert!(reason.starts_with("the write failed: READONLY You"), "{reason}");
+    assert!(reason.starts_with("writing a key failed: READONLY You"), "{reason}");
 }
 
 #[tokio::test]
@@ -152,7 +152,7 @@ async fn a_full_server_says_so() {
     let mut held = held(&server).await;
     for _ in 0..20 {
         let reason = fails(&check(&server, ""), Fault::Status).await;
-        assert_eq!(reason, "`PING` failed: ERR max number of clients reached");
+        assert_eq!(reason, "the server answers no `PING`: ERR max number of clients reached");
     }
     held.shutdown().await.expect("closed");
     let again = async { while probe(&check(&server, "")).await.outcome.verdict != Verdict::Pass {} };
@@ -277,9 +277,9 @@ async fn servers_that_do_not_keep_to_the_protocol() {
         (
             "-LOADING Redis is loading the dataset in memory\r\n",
             Fault::Status,
-            "`PING` failed: LOADING Redis is loading",
+            "the server answers no `PING`: LOADING Redis is loading",
         ),
-        ("-\x1b[2J\r\n", Fault::Status, "`PING` failed:  [2J"),
+        ("-\x1b[2J\r\n", Fault::Status, "the server answers no `PING`:  [2J"),
     ] {
         let server = saying(bytes).await;
         let reason = fails(&format!("url: redis://{}", server.address), fault).await;
@@ -338,9 +338,9 @@ fn what_is_wrong_is_said() {
         ("url: redis+unix:///run/redis.sock?password=x", "with nothing behind it but perhaps `?db=NUMBER`"),
         ("url: redis+unix:///run/redis.sock?db=x", "expected the number of a database, found `x`"),
         ("url: redis://app@h", "check `test` logs in without a `password`"),
-        ("{ url: 'redis://:x@h', password: y }", "has a password twice: in the URL, and in `password`"),
-        ("{ url: 'redis://x@h', username: y, password: z }", "has a username twice"),
-        ("{ url: 'redis://h', expect: { value: x } }", "check `test` expects a `value` of no `query`"),
+        ("{ url: 'redis://:x@h', password: y }", "has a password in its URL and another in `password`"),
+        ("{ url: 'redis://x@h', username: y, password: z }", "has a username in its URL"),
+        ("{ url: 'redis://h', expect: { value: x } }", "`expect.value` needs a `query` that returns it"),
         ("{ url: 'redis://h', query: '' }", "the command is empty"),
         ("{ url: 'redis://h', query: 'GET \"x' }", "a quote is not closed in `GET \"x`"),
         ("{ url: 'redis://h', expect: { role: primary } }", "expected `master` or `replica`"),

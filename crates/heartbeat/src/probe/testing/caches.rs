@@ -1,66 +1,14 @@
-//! Real servers of caches on loopback, each with a folder and a port of its own. They end when they are dropped.
-#![allow(clippy::disallowed_methods)] // servers of the tests, not programs of ours
+//! Real caches on loopback, each with a folder and a port of its own. They end when they are dropped.
 
+use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 
 use super::AMPLE;
 use super::authority::{Authority, Identity};
-
-/// Waits until something is there.
-pub(crate) async fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let waiting = async {
-        loop {
-            if let Some(found) = look() {
-                return found;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(AMPLE, waiting).await.unwrap_or_else(|_| panic!("never: {what}"))
-}
-
-/// A process that ends with this value, stopped or not.
-pub(crate) struct Process(Child);
-
-impl Process {
-    fn start(command: &mut Command) -> Self {
-        let name = command.get_program().display().to_string();
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        Self(child.unwrap_or_else(|error| panic!("{name} could not be started, apt-get install {name}: {error}")))
-    }
-
-    fn has_ended(&mut self) -> bool {
-        self.0.try_wait().expect("a child of ours").is_some()
-    }
-
-    /// Halts it where it is: the kernel still takes connections for it.
-    pub(crate) fn stop(&self) {
-        self.signal(Signal::SIGSTOP);
-    }
-
-    /// Lets it go on.
-    pub(crate) fn go_on(&self) {
-        self.signal(Signal::SIGCONT);
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(i32::try_from(self.0.id()).expect("a process number")), signal).expect("it runs");
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use super::process::{Process, eventually, free_port, program};
 
 /// A Redis server.
 pub(crate) struct Redis {
@@ -77,24 +25,22 @@ impl Redis {
 
     /// Starts one that speaks only TLS, with this certificate.
     pub(crate) async fn start_tls(authority: &Authority, identity: &Identity) -> Self {
-        let certificate = authority.file("server.pem", &identity.chain);
-        let key = authority.file("server.key", &identity.key);
-        let [certificate, key] = [&certificate, &key].map(|path| path.to_str().expect("text"));
-        let files = ["--tls-cert-file", certificate, "--tls-key-file", key, "--tls-auth-clients", "no"];
+        let [certificate, key] = files(authority, identity);
+        let files = ["--tls-cert-file", &certificate, "--tls-key-file", &key, "--tls-auth-clients", "no"];
         Self::start_at("--tls-port", &[&["--port", "0"], &files[..]].concat()).await
     }
 
     async fn start_at(port_option: &str, options: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
+        let log = folder.path().join("log");
         loop {
-            // Somebody may take the port before the server does: it ends then, and another one is tried.
-            let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("loopback").port();
-            let mut command = Command::new("redis-server");
+            let port = free_port();
+            let mut command = program("redis-server");
             command.current_dir(folder.path());
             command.args([port_option, &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
-            command.args(["--unixsocket", "socket", "--unixsocketperm", "700", "--logfile", "log"]);
-            command.args(["--loglevel", "verbose"]).args(options);
-            let mut process = Process::start(&mut command);
+            command.args(["--unixsocket", "socket", "--unixsocketperm", "700", "--loglevel", "verbose"]).args(options);
+            let mut process = Process::start(&mut command, &log);
+            // It listens at the socket after it listens at the port.
             let socket = folder.path().join("socket");
             let listens = eventually("Redis listens", || match UnixStream::connect(&socket) {
                 Ok(_) => Some(true),
@@ -103,20 +49,21 @@ impl Redis {
             if listens.await {
                 return Self { process, port, folder };
             }
-            let log = std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
-            assert!(log.contains("Address already in use"), "Redis ended:\n{log}");
-            std::fs::remove_file(folder.path().join("log")).expect("it is there");
+            // Somebody may take the port before the server does: it ends then, and another one is tried.
+            let said = fs::read_to_string(&log).unwrap_or_default();
+            assert!(said.contains("Address already in use"), "Redis ended, apt-get install redis-server: {said}");
+            fs::remove_file(&log).expect("it is there");
         }
     }
 
-    /// Its Unix socket, which is there before it is ready.
+    /// Its Unix socket.
     pub(crate) fn socket(&self) -> PathBuf {
         self.folder.path().join("socket")
     }
 
     /// What it says about itself.
     pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+        fs::read_to_string(self.folder.path().join("log")).expect("a log")
     }
 
     /// The answer to a command, as long as it is a line or a value.
@@ -139,4 +86,76 @@ impl Redis {
     pub(crate) async fn is_alone(&self) {
         eventually("nobody is connected", || (self.ask("CLIENT LIST").lines().count() == 1).then_some(())).await;
     }
+}
+
+/// A memcached server.
+pub(crate) struct Memcached {
+    pub(crate) process: Process,
+    pub(crate) port: u16,
+    _folder: tempfile::TempDir,
+}
+
+impl Memcached {
+    /// Starts one with options as its command line takes them.
+    pub(crate) async fn start(options: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (port_file, log) = (folder.path().join("port"), folder.path().join("log"));
+        let mut command = program("memcached");
+        command.args(["-u", "root", "-t", "1", "-l", "127.0.0.1", "-p", "-1", "-vv"]).args(options);
+        let mut process = Process::start(command.env("MEMCACHED_PORT_FILENAME", &port_file), &log);
+        let port = eventually("memcached listens", || {
+            let said = || fs::read_to_string(&log).unwrap_or_default();
+            assert!(!process.has_ended(), "memcached ended, apt-get install memcached: {}", said());
+            let written = fs::read_to_string(&port_file).ok()?;
+            written.lines().find_map(|line| line.strip_prefix("TCP INET: ")?.parse().ok())
+        });
+        let port = port.await;
+        Self { process, port, _folder: folder }
+    }
+
+    /// Starts one that speaks TLS with this certificate.
+    pub(crate) async fn start_tls(authority: &Authority, identity: &Identity) -> Self {
+        let [certificate, key] = files(authority, identity);
+        Self::start(&["-Z", "-o", &format!("ssl_chain_cert={certificate},ssl_key={key}")]).await
+    }
+
+    /// Starts one at a Unix socket, which it takes in place of a port.
+    pub(crate) async fn start_at(socket: &std::path::Path) -> Process {
+        let mut command = program("memcached");
+        command.args(["-u", "root", "-t", "1", "-s"]).arg(socket);
+        let mut process = Process::start(&mut command, &socket.with_extension("log"));
+        eventually("memcached listens", || {
+            assert!(!process.has_ended(), "memcached ended, apt-get install memcached");
+            UnixStream::connect(socket).ok()
+        })
+        .await;
+        process
+    }
+
+    /// The lines of its answer up to `END`.
+    pub(crate) fn ask(&self, command: &str) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("it listens");
+        stream.set_read_timeout(Some(AMPLE)).expect("a socket");
+        stream.write_all(format!("{command}\r\n").as_bytes()).expect("sent");
+        let lines = BufReader::new(stream).lines().map(|line| line.expect("an answer"));
+        lines.take_while(|line| line != "END").collect::<Vec<_>>().join("\n")
+    }
+
+    /// A number of its statistics.
+    pub(crate) fn statistic(&self, name: &str) -> u64 {
+        let statistics = self.ask("stats");
+        let line = statistics.lines().find_map(|line| line.strip_prefix(&format!("STAT {name} ")));
+        line.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("no {name} in {statistics}"))
+    }
+
+    /// Waits until it has no client but the one who asks, `idle` being how many it counts then.
+    pub(crate) async fn is_alone(&self, idle: u64) {
+        eventually("nobody is connected", || (self.statistic("curr_connections") == idle).then_some(())).await;
+    }
+}
+
+/// A certificate and its key in files.
+fn files(authority: &Authority, identity: &Identity) -> [String; 2] {
+    [("server.pem", &identity.chain), ("server.key", &identity.key)]
+        .map(|(name, text)| authority.file(name, text).display().to_string())
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod caches;
 pub(crate) mod names;
+pub(crate) mod process;
 pub(crate) mod servers;
 
 use std::time::Duration;

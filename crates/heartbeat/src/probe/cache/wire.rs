@@ -7,7 +7,7 @@ use heartbeat_core::outcome::Fault;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 
 use super::endpoint::Stream;
-use super::{Failure, Phase, Trace, clip, tls};
+use crate::probe::{Failure, Phase, Trace, clip, tls};
 
 /// The longest line, its end included. Errors are the longest that servers send.
 pub const LINE: usize = 4096;
@@ -120,6 +120,11 @@ impl<'t> Wire<'t> {
             more => Err(unexpected("no more than was asked for", more)),
         }
     }
+}
+
+/// A server's own error, be it a login that it refuses or that it is not ready.
+pub fn refused(failed: &str, words: &str) -> Failure {
+    Failure::new(Fault::Status, format!("{failed}: {}", clip(words)))
 }
 
 /// What was not what the protocol allows.

@@ -11,14 +11,15 @@ use heartbeat_core::outcome::Fault;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 
-use super::net::{self, Way};
-use super::resolve::Resolver;
-use super::target::Target;
-use super::{Failure, Phase, Trace, World, tls};
+use super::wire::refused;
 use crate::config::values::Secret;
 use crate::config::values::secret::REDACTED;
 use crate::config::{Context, Fields, Node, Shape, Value};
 use crate::host::env;
+use crate::probe::net::{self, Way};
+use crate::probe::resolve::Resolver;
+use crate::probe::target::Target;
+use crate::probe::{Failure, Phase, Trace, World, tls};
 
 /// What a scheme ends with if its URL names a Unix socket.
 const UNIX: &str = "+unix";
@@ -141,6 +142,11 @@ impl Endpoint {
         }
     }
 
+    /// Whether there is a password but no user.
+    pub fn has_only_password(&self) -> bool {
+        self.username.is_none() && self.password.is_some()
+    }
+
     /// Host and port, or the path of the socket.
     pub fn address(&self) -> String {
         match &self.place {
@@ -194,7 +200,7 @@ fn only_one<T>(
     in_url: Option<T>,
 ) -> Option<Option<T>> {
     if in_key.is_some() && in_url.is_some() {
-        fields.error(key, format!("{} has a {key} twice: in the URL, and in `{key}`", fields.what()));
+        fields.error(key, format!("{} has a {key} in its URL and another in `{key}`", fields.what()));
         return None;
     }
     Some(in_key.or(in_url))
@@ -209,11 +215,22 @@ pub struct Login {
 }
 
 impl Login {
-    /// A server's words, should it have repeated our password in them.
-    pub fn scrub(&self, words: &str) -> String {
-        match self.password.is_empty() {
-            true => words.to_owned(),
-            false => words.replace(&self.password, REDACTED),
+    /// The failure of a login that the server refused, in its words, without our password should they repeat it.
+    pub fn refused(&self, words: &str) -> Failure {
+        /// Shorter ones would blank ordinary words, and are found by anybody.
+        const SHORTEST: usize = 4;
+        let said = match self.password.len() >= SHORTEST {
+            true => words.replace(&self.password, REDACTED),
+            false => words.to_owned(),
+        };
+        refused("the login was refused", &said)
+    }
+
+    /// The failure of a login that was not answered: nothing is shown of what came instead, for it may be what was sent.
+    pub fn unanswered(failure: Failure) -> Failure {
+        match failure.fault {
+            Fault::Protocol => Failure::new(Fault::Protocol, "the login was answered with something that is no answer"),
+            _ => failure,
         }
     }
 }
