@@ -186,7 +186,7 @@ async fn two_hundred_probes_leave_nothing_behind() {
     let server = Server::start(&[]).await;
     let idle = server.statistic("curr_connections");
     let prober = spec(&check(&server, "write: true")).build(&no_names()).expect("builds");
-    for round in 0..100 {
+    for _ in 0..100 {
         let report = run(&*prober, AMPLE).await;
         assert_eq!(report.outcome.fault, None, "{:?}", report.outcome);
     }
