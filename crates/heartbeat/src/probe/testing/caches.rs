@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use super::AMPLE;
 use super::authority::{Authority, Identity};
-use super::process::{Process, eventually, free_port, program};
+use super::process::{Process, eventually, free_port, mortal};
 
 /// A Redis server.
 pub(crate) struct Redis {
@@ -35,8 +35,8 @@ impl Redis {
         let log = folder.path().join("log");
         loop {
             let port = free_port();
-            let mut command = program("redis-server");
-            command.current_dir(folder.path());
+            let mut command = mortal();
+            command.arg("redis-server").current_dir(folder.path());
             command.args([port_option, &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
             command.args(["--unixsocket", "socket", "--unixsocketperm", "700", "--loglevel", "verbose"]).args(options);
             let mut process = Process::start(&mut command, &log);
@@ -100,8 +100,8 @@ impl Memcached {
     pub(crate) async fn start(options: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (port_file, log) = (folder.path().join("port"), folder.path().join("log"));
-        let mut command = program("memcached");
-        command.args(["-u", "root", "-t", "1", "-l", "127.0.0.1", "-p", "-1", "-vv"]).args(options);
+        let mut command = mortal();
+        command.args(["memcached", "-u", "root", "-t", "1", "-l", "127.0.0.1", "-p", "-1", "-vv"]).args(options);
         let mut process = Process::start(command.env("MEMCACHED_PORT_FILENAME", &port_file), &log);
         let port = eventually("memcached listens", || {
             let said = || fs::read_to_string(&log).unwrap_or_default();
@@ -121,8 +121,8 @@ impl Memcached {
 
     /// Starts one at a Unix socket, which it takes in place of a port.
     pub(crate) async fn start_at(socket: &std::path::Path) -> Process {
-        let mut command = program("memcached");
-        command.args(["-u", "root", "-t", "1", "-s"]).arg(socket);
+        let mut command = mortal();
+        command.args(["memcached", "-u", "root", "-t", "1", "-s"]).arg(socket);
         let mut process = Process::start(&mut command, &socket.with_extension("log"));
         eventually("memcached listens", || {
             assert!(!process.has_ended(), "memcached ended, apt-get install memcached");

@@ -30,10 +30,11 @@ pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("loopback").port()
 }
 
-/// A program that does not outlive the thread that starts it, however that ends.
-pub(crate) fn program(path: impl AsRef<Path>) -> Command {
+/// A command that does not outlive the thread that starts it, however that ends: what comes behind it are further options
+/// of setpriv(1), the program and its arguments.
+pub(crate) fn mortal() -> Command {
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL"]).arg(path.as_ref());
+    command.args(["--pdeathsig", "KILL"]);
     command
 }
 
@@ -63,6 +64,12 @@ impl Process {
     /// Lets it go on.
     pub(crate) fn go_on(&self) {
         self.signal(Signal::SIGCONT);
+    }
+
+    /// Ends it here and now.
+    pub(crate) fn end(&mut self) {
+        self.0.kill().expect("it runs");
+        self.0.wait().expect("a child of ours");
     }
 
     fn signal(&self, signal: Signal) {

@@ -3,35 +3,14 @@
 #![allow(clippy::disallowed_methods)] // servers of the tests, not programs of ours
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::{Command, Stdio};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, User, geteuid};
+use nix::unistd::{User, geteuid};
 
-use super::AMPLE;
 use super::authority::Identity;
-
-/// Waits until something is there.
-pub(crate) async fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let waiting = async {
-        loop {
-            if let Some(found) = look() {
-                return found;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(AMPLE, waiting).await.unwrap_or_else(|_| panic!("never: {what}"))
-}
-
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("loopback").port()
-}
+use super::process::{Process, eventually, free_port, mortal};
 
 /// How many descriptors of this process are sockets.
 pub(crate) fn open_sockets() -> usize {
@@ -63,8 +42,7 @@ impl Account {
 
     /// A program as this user, that does not outlive us.
     fn program(&self, program: &Path) -> Command {
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL"]);
+        let mut command = mortal();
         if let Some(user) = &self.user {
             command.args(["--reuid", &user.uid.to_string(), "--regid", &user.gid.to_string(), "--init-groups"]);
         }
@@ -80,50 +58,6 @@ fn run(command: &mut Command) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
     assert!(done.status.success(), "{shown}: {}\n{}", done.status, text(&done.stderr));
     text(&done.stdout)
-}
-
-/// A process that ends with this value, stopped or not.
-pub(crate) struct Process(Child);
-
-impl Process {
-    fn start(command: &mut Command, log: &Path) -> Self {
-        let log = fs::File::options().create(true).append(true).open(log).expect("our own folder");
-        let other = log.try_clone().expect("a descriptor");
-        let shown = format!("{command:?}");
-        let child = command.stdout(Stdio::from(log)).stderr(Stdio::from(other)).spawn();
-        Self(child.unwrap_or_else(|error| panic!("{shown}: {error}")))
-    }
-
-    fn has_ended(&mut self) -> bool {
-        self.0.try_wait().expect("a child of ours").is_some()
-    }
-
-    /// Halts it where it is: the kernel still takes connections for it.
-    pub(crate) fn stop(&self) {
-        self.signal(Signal::SIGSTOP);
-    }
-
-    /// Lets it go on.
-    pub(crate) fn go_on(&self) {
-        self.signal(Signal::SIGCONT);
-    }
-
-    /// Ends it here and now.
-    pub(crate) fn end(&mut self) {
-        self.0.kill().expect("it runs");
-        self.0.wait().expect("a child of ours");
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(i32::try_from(self.0.id()).expect("a process number")), signal).expect("it runs");
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 /// A PostgreSQL server. `admin` may do everything, over the socket and without a password.

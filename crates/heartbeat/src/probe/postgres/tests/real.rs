@@ -6,7 +6,8 @@ use heartbeat_core::outcome::{Fault, Verdict};
 
 use crate::probe::run;
 use crate::probe::testing::authority::{Authority, self_signed};
-use crate::probe::testing::servers::{Postgres, eventually, open_sockets};
+use crate::probe::testing::process::eventually;
+use crate::probe::testing::servers::{Postgres, open_sockets};
 use crate::probe::testing::{AMPLE, fails, no_names, passes, probe, probe_in, spec, times_out};
 
 const HBA: &str = "\
