@@ -1,5 +1,6 @@
 //! What one probe found.
 
+use alloc::string::String;
 use alloc::sync::Arc;
 use core::fmt;
 use core::time::Duration;
@@ -158,4 +159,10 @@ impl Outcome {
         let verdict = if fault.is_local() { Verdict::Local } else { Verdict::Fail };
         Self { verdict, fault: Some(fault), reason: reason.into(), latency }
     }
+}
+
+/// What a target said, fit for a terminal, a log and an answer: one line, no control characters, not without end.
+pub fn one_line(text: &str) -> String {
+    const LONGEST: usize = 1000;
+    text.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

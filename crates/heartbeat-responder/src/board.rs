@@ -165,14 +165,18 @@ impl Board {
         self.panels.load().layout.views.iter().map(|view| view.name.clone()).collect()
     }
 
+    /// Whether a view is at this path, with or without its last slash.
+    pub fn handles(&self, path: &str) -> bool {
+        self.panels.load().at(path).is_some()
+    }
+
     /// Answers a request.
     pub fn ask(&self, asked: &Asked<'_>) -> Arc<Reply> {
+        let panels = self.panels.load();
+        let Some(place) = panels.at(asked.path) else { return crate::ask::not_found() };
         if asked.method == Method::Other {
             return crate::ask::method_not_allowed();
         }
-        let panels = self.panels.load();
-        let path = asked.path.strip_suffix('/').unwrap_or(asked.path);
-        let Some(place) = panels.paths.get(path).copied() else { return crate::ask::not_found() };
         let view = &panels.layout.views[place];
         let Some(format) = asked.format(view.format) else { return crate::ask::unknown_format() };
         let detailed = match view.details {
@@ -284,6 +288,11 @@ impl Panels {
             state: Mutex::new(State { services: Arc::new(services), counts }),
             layout: Fixed { scopes, views, flag, token, memberships, places },
         }
+    }
+
+    /// The place of the view at a path.
+    fn at(&self, path: &str) -> Option<usize> {
+        self.paths.get(path.strip_suffix('/').unwrap_or(path)).copied()
     }
 
     fn know(&self, place: usize, known: Known) {

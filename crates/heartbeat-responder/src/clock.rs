@@ -13,6 +13,12 @@ pub(crate) fn mono() -> Mono {
     Mono::from_origin(now.saturating_duration_since(*ORIGIN.get_or_init(|| now)) + Duration::from_secs(3600))
 }
 
+/// The monotonic clock as Tokio's timers see it, so that a paused one pauses the runner too.
+#[expect(clippy::disallowed_methods, reason = "this is the door to the clock")]
+pub(crate) fn tokio_now() -> tokio::time::Instant {
+    tokio::time::Instant::now()
+}
+
 /// The wall clock.
 #[expect(clippy::disallowed_methods, reason = "this is the door to the clock")]
 pub(crate) fn wall() -> Wall {

@@ -5,6 +5,7 @@
 //! be read (no permission, a folder, a pipe, more than a flag can be) takes the server out of service too: whoever put it
 //! there wanted something.
 
+use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -183,6 +184,16 @@ impl Order {
             text = format!("{text}\nreason: {}", one_line.trim());
         }
         if text.len() > 1 { text + "\n" } else { text }
+    }
+}
+
+impl fmt::Display for Drain {
+    /// What says so, and the operator's words.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.reason {
+            Some(reason) => write!(f, "{}: {reason}", self.why),
+            None => f.write_str(&self.why),
+        }
     }
 }
 

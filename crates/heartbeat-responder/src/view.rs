@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use heartbeat_core::answer::{Question, Standing, Statuses};
+use heartbeat_core::record::{CheckRecord, State};
 use heartbeat_core::{Id, Wall};
 
 use crate::format::Format;
@@ -27,6 +28,36 @@ pub struct Known {
     pub reason: Arc<str>,
     /// Since when.
     pub since: Option<Wall>,
+}
+
+impl Known {
+    /// What is known after a result has led to this record.
+    ///
+    /// While a fall or a rise is being counted, the latest result does not speak for the state: a check that is up and has
+    /// failed once is shown without that failure, and one that is down keeps the reason it is down for.
+    pub fn after(&self, record: &CheckRecord) -> Self {
+        let speaks = match record.state {
+            State::Unknown => true,
+            State::Up => record.cleans > 0,
+            State::Degraded => record.warns > 0,
+            State::Down => record.passes == 0,
+        };
+        let standing = Standing::of(record.state, false);
+        let reason = match speaks {
+            true => record.reason.clone(),
+            false if standing == self.standing => self.reason.clone(),
+            false => Arc::default(),
+        };
+        Self { standing, reason, since: record.since }
+    }
+
+    /// What is known when no result has come for too long, of a service in this state.
+    pub fn stale(&self, state: State, why: impl Into<Arc<str>>) -> Self {
+        match Standing::of(state, true) {
+            Standing::Down => self.clone(),
+            standing => Self { standing, reason: why.into(), since: self.since },
+        }
+    }
 }
 
 /// A set of services and which of them decide.

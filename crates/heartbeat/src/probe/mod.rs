@@ -9,7 +9,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use heartbeat_core::outcome::{Fault, Outcome};
+use heartbeat_core::outcome::{Fault, Outcome, one_line};
 
 use crate::config::Fields;
 use crate::host::clock;
@@ -148,12 +148,6 @@ pub async fn run(prober: &dyn Prober, timeout: Duration) -> Report {
     };
     let outcome = Outcome { reason: one_line(&outcome.reason).into(), ..outcome };
     Report { outcome, phases: trace.phases(), performance: performance.as_deref().map(one_line) }
-}
-
-/// What a target said, fit for a terminal and a log: one line, no control characters, not without end.
-fn one_line(text: &str) -> String {
-    const LONGEST: usize = 1000;
-    text.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// Text for a reason: not more of it than helps.
