@@ -101,7 +101,7 @@ where
             return Box::pin(std::future::ready(still_running()));
         };
         let looking = tokio::task::spawn_blocking(move || look().into());
-        Box::pin(async { looking.await.unwrap_or_else(|error| broken(error)) })
+        Box::pin(async { looking.await.unwrap_or_else(broken) })
     }
 }
 

@@ -44,9 +44,11 @@ impl From<SocketAddr> for Peer {
     }
 }
 
+type Find = dyn Fn(&Extensions) -> Option<Peer> + Send + Sync;
+
 /// Finds who asks in a request's extensions.
 #[derive(Clone)]
-pub(crate) struct FindPeer(Arc<dyn Fn(&Extensions) -> Option<Peer> + Send + Sync>);
+pub(crate) struct FindPeer(Arc<Find>);
 
 impl FindPeer {
     pub(crate) fn by(find: impl Fn(&Extensions) -> Option<Peer> + Send + Sync + 'static) -> Self {

@@ -23,6 +23,8 @@ use crate::view::{Details, FlagRule};
 pub use error::BuildError;
 pub use options::{Options, ViewOptions};
 
+type Told = dyn FnMut(&Transition) + Send;
+
 /// Makes a [`Health`].
 #[derive(Default)]
 pub struct Builder {
@@ -35,7 +37,7 @@ pub struct Builder {
     details: Details,
     token: Option<String>,
     find_peer: FindPeer,
-    observer: Option<Box<dyn FnMut(&Transition) + Send>>,
+    observer: Option<Box<Told>>,
 }
 
 impl Builder {
