@@ -151,6 +151,17 @@ impl Board {
         self.drain_of(&self.panels.load(), None)
     }
 
+    /// The names of the views that are not ready because of a drain, whatever else they would say.
+    pub fn drained(&self) -> Vec<Arc<str>> {
+        let panels = self.panels.load();
+        let views = panels.layout.views.iter().enumerate();
+        let ready = views.filter(|(_, view)| view.question == Question::Ready);
+        ready
+            .filter(|(place, _)| self.drain_of(&panels, Some(*place)).is_some())
+            .map(|(_, view)| view.name.clone())
+            .collect()
+    }
+
     /// The answer of a view by its name, with its cause; `None` if there is no such view.
     pub fn answer(&self, view: &str) -> Option<(Answer, Option<Arc<str>>)> {
         let panels = self.panels.load();

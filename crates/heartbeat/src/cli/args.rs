@@ -1,9 +1,12 @@
 //! The command line as it is written.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing::level_filters::LevelFilter;
+
+use crate::config::values::duration::parse;
 
 /// What a help of the whole program ends with.
 const AFTER_HELP: &str = "Without a command, a file of the INI daemon or of the YAML cron utility does what that program did.\n\
@@ -108,6 +111,27 @@ pub enum Command {
         #[arg(long, hide = true)]
         detached: bool,
     },
+    /// Take this server out of service: load balancers are told to send no more requests.
+    #[command(visible_alias = "drain")]
+    Down {
+        /// Only this view of the responder.
+        view: Option<String>,
+        /// Until then it is back in service by itself, such as 30m.
+        #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+        span: Option<Duration>,
+        /// Why, for those who ask.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        /// Wait until everybody who polls has been told, at most so long; exit 1 if somebody has not.
+        #[arg(long, value_name = "LIMIT", value_parser = duration)]
+        #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "5m")]
+        wait: Option<Duration>,
+    },
+    /// Put this server back into service.
+    Up {
+        /// Only this view of the responder.
+        view: Option<String>,
+    },
     /// The states, from the running daemon or else from the store.
     Status {
         /// Only this check or group.
@@ -209,6 +233,10 @@ pub enum AlertCommand {
         /// The alert's id.
         name: String,
     },
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    parse(text).ok_or_else(|| "expected a duration such as `30s` or `1h30m`".to_owned())
 }
 
 #[cfg(test)]

@@ -41,9 +41,10 @@ fn ask(global: &Global, screen: Screen, request: &Request) -> Result<Exit, Exit>
             screen.say(message.trim_end());
             if configuration { Exit::Config } else { Exit::Failed }
         }
-        Ok(Some(Answer::Status { status })) => {
-            screen.data(status);
-            Exit::Done
+        // Answers to other requests.
+        Ok(Some(Answer::Status { .. } | Answer::Pollers { .. })) => {
+            screen.error("the daemon answered another question; it may be of another version");
+            Exit::Failed
         }
         Ok(None) => {
             screen.error(format_args!("no daemon is running: nobody listens at {}", socket.display()));

@@ -7,6 +7,7 @@ pub mod check;
 pub mod config;
 pub mod control;
 pub mod demo;
+pub mod drain;
 pub mod find;
 pub mod greeting;
 pub mod init;
@@ -16,6 +17,7 @@ pub mod run;
 pub mod runtime;
 pub mod screen;
 pub mod status;
+mod waiting;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -75,6 +77,11 @@ fn dispatch(cli: &Cli, screen: Screen) -> Exit {
             };
             run::run(global, screen, stance, effects(*dry_run))
         }
+        Command::Down { view, span, reason, wait } => {
+            let order = drain::Down { view: view.as_deref(), span: *span, reason: reason.as_deref(), wait: *wait };
+            drain::down(global, screen, &order)
+        }
+        Command::Up { view } => drain::up(global, screen, view.as_deref()),
         Command::Status { id } => status::run(global, screen, id.as_deref()),
         Command::Init { urls, alert } => init::run(global, screen, urls, alert),
         Command::Demo => demo::run(screen),

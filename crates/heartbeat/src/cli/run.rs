@@ -19,8 +19,10 @@ use crate::probe::World;
 use crate::run::control::Server;
 use crate::run::daemon::{Surroundings, run as live};
 use crate::run::pidfile::{PidFile, PidFileError};
+use crate::run::responding::Responding;
 use crate::run::session::{Effects, Session};
 use crate::store::writer::Durability;
+use crate::web::Doors;
 
 /// How the daemon stands to its launcher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +75,7 @@ fn refuse(screen: Screen, exit: Exit, why: impl std::fmt::Display) -> Exit {
 struct Opened {
     pid_file: Option<PidFile>,
     log: Log,
+    doors: Option<Doors>,
 }
 
 fn serve(
@@ -86,9 +89,10 @@ fn serve(
     if stance == Stance::Detached {
         daemon::detach().map_err(|error| refuse(screen, Exit::Fault, format_args!("cannot detach: {error}")))?;
     }
-    let Opened { pid_file, log } = match effects {
+    let Opened { pid_file, log, doors } = match effects {
         Effects::Real => open_as_launched(global, screen, &plan)?,
-        Effects::Dry => Opened { pid_file: None, log: Log::rehearse(global.least()) },
+        // The doors are the real daemon's.
+        Effects::Dry => Opened { pid_file: None, log: Log::rehearse(global.least()), doors: None },
     };
     let storage = prepare::storage(global, screen, &plan)?;
     let world = Arc::new(World::new().of_node(plan.node.as_deref()));
@@ -107,8 +111,14 @@ fn serve(
         // The store of a dry run is a copy: its socket is the real daemon's.
         let server = if effects == Effects::Real { listen(&storage, &plan) } else { None };
         let listening = server.map(|server| tokio::spawn(server.serve(calls_in)));
-        let surroundings =
-            Surroundings { config: config.to_owned(), log, calls, notifier: Notifier::from_environment(), world };
+        let surroundings = Surroundings {
+            config: config.to_owned(),
+            log,
+            calls,
+            notifier: Notifier::from_environment(),
+            world,
+            responding: plan.responder.is_some().then(|| Responding::new(doors)),
+        };
         let ended = live(session, ledger, surroundings, || {
             tracing::info!("started with {}, the state in {location}", config.display());
             if stance == Stance::Detached
@@ -149,6 +159,8 @@ fn open_as_launched(global: &Global, screen: Screen, plan: &Plan) -> Result<Open
         refuse(screen, exit, error)
     })?;
     let log = Log::start(&plan.log, global.least()).map_err(|error| failed(&error))?;
+    let doors = plan.responder.as_ref().map(|responder| Doors::open(&responder.web)).transpose();
+    let doors = doors.map_err(|problems| refuse(screen, Exit::Failed, problems.join("\nerror: ")))?;
     let become_user = match (user, &group) {
         (Some(user), _) => Some(user),
         (None, Some(_)) => user::current(),
@@ -162,7 +174,7 @@ fn open_as_launched(global: &Global, screen: Screen, plan: &Plan) -> Result<Open
         })?;
         user::drop_to(&user, group.as_ref()).map_err(|error| failed(&error))?;
     }
-    Ok(Opened { pid_file, log })
+    Ok(Opened { pid_file, log, doors })
 }
 
 /// The control socket. Without one the daemon works all the same, and signals do.

@@ -84,11 +84,7 @@ pub(super) fn common(fields: &mut Fields<'_, '_, '_>, id: &str) -> Common {
         "Checks and groups: while one of them is down or failing, the alerts of this check are withheld.",
         Names::default(),
     );
-    let takedown = fields.or(
-        "takedown",
-        "Whether it decides the answers to load balancers (by the responder, which is not in this version).",
-        true,
-    );
+    let takedown = fields.or("takedown", "Whether it decides the answers to load balancers.", true);
     let labels = fields.or("labels", "Free names and values, for messages and webhooks.", BTreeMap::new());
     let runbook = fields.optional("runbook", "Where to read what to do when it is down.");
     let values = fields.or("values", "Further values that messages may name.", BTreeMap::new());

@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use super::entries::{Entries, Entry, refuse_unknown};
 use super::merge::{merge, prune, unknown};
+use super::responder::Alone;
 use super::root::{Named, Settings};
 use super::source::{self, Document};
-use super::{Format, Kinds, Plan, action, alert, check, entries, group, references, root, shape};
+use super::{Format, Kinds, Plan, action, alert, check, entries, group, references, responder, root, shape};
 use crate::config::context::Variables;
 use crate::config::node::{Body, Key};
 use crate::config::problem::did_you_mean;
@@ -29,6 +30,15 @@ pub fn load(path: &Path) -> Loaded {
 /// Reads a configuration and returns it as a tree with every default filled in and every secret hidden.
 pub fn show(path: &Path) -> (Option<Node>, Problems) {
     Loader::default().show(path)
+}
+
+/// Reads only the responder of a configuration, whatever else is wrong with it: a server must be taken out of service even
+/// by somebody whose environment lacks the secrets of the checks.
+pub fn responder(path: &Path) -> (Option<Alone>, Problems) {
+    let mut context = Context::new(Problems::default(), Loader::default().variables);
+    let document = source::open(path, &mut context);
+    let read = document.and_then(|document| Alone::read(&document.node, &mut context));
+    finish(read, context)
 }
 
 /// Reads a text as if it were a file of that name. Nothing is included.
@@ -157,11 +167,13 @@ impl<'p> Decoder<'p> {
         drop(document.node);
         let settings = settings?;
         self.include(&settings, &mut named, context);
-        if named.checks.list.is_empty() && !context.problems.has_errors() {
+        // A flag alone is something to answer for.
+        let responds = settings.responder.is_some();
+        if named.checks.list.is_empty() && !responds && !context.problems.has_errors() {
             let problem = Problem::error(start, "there are no checks").help("add `checks:` with at least one URL");
             context.problems.push(problem);
         }
-        if !named.says_alerts && document.format == Format::Native {
+        if !named.says_alerts && !named.checks.list.is_empty() && document.format == Format::Native {
             let problem = Problem::warning(start, "nobody is told: there are no alerts")
                 .help("add `alerts:`, or `alerts: []` if that is meant");
             context.problems.push(problem);
@@ -185,6 +197,7 @@ impl<'p> Decoder<'p> {
         }
         let checks = references::checks(checks, &named, context);
         let groups = references::groups(groups, &named, context);
+        let responder = settings.responder.map(|draft| responder::resolve(draft, &named, context));
         if document.format == Format::Native && !context.problems.has_errors() {
             references::idle_actions(&checks, &named, context);
         }
@@ -210,6 +223,7 @@ impl<'p> Decoder<'p> {
             process: settings.process,
             node: settings.node,
             limits: settings.limits,
+            responder,
         };
         Some((plan, shown))
     }

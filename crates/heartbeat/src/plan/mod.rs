@@ -15,6 +15,7 @@ mod log;
 mod merge;
 mod process;
 mod references;
+pub mod responder;
 mod root;
 pub mod shape;
 mod source;
@@ -35,6 +36,7 @@ pub use crate::store::Storage;
 
 pub use convert::convert;
 pub use load::{Loaded, Loader, from_text, load, one_target, show};
+pub use responder::Responder;
 
 /// The tables that the words of a configuration are looked up in. Tests bring tables of their own.
 #[derive(Clone, Copy, Debug)]
@@ -77,6 +79,23 @@ pub struct Plan {
     pub node: Option<String>,
     /// Probes in flight.
     pub limits: Limits,
+    /// What load balancers are answered, if they are.
+    pub responder: Option<Arc<Responder>>,
+}
+
+impl Plan {
+    /// All that messages can be about (checks, groups and the flag), with the texts of those that have their own.
+    pub fn subjects(&self) -> impl Iterator<Item = (&Arc<About>, Option<&Texts>)> {
+        let checks = self.checks.iter().map(|check| (&check.about, Some(&check.texts)));
+        let groups = self.groups.iter().map(|group| (&group.about, None));
+        let flag = self.flag().map(|flag| (&flag.about, None));
+        checks.chain(groups).chain(flag)
+    }
+
+    /// What takes this server out of service, if there is such a thing.
+    pub fn flag(&self) -> Option<&responder::Flag> {
+        self.responder.as_ref()?.flag.as_ref()
+    }
 }
 
 /// The files that we read.
@@ -107,7 +126,7 @@ pub struct Check {
     pub alerts: Vec<Id>,
     /// Checks and groups: while one is down or failing, the alerts of this check are withheld.
     pub depends_on: Vec<Id>,
-    /// Whether it decides the answers to load balancers; for the responder, which is not in this version.
+    /// Whether it decides the answers to load balancers.
     pub takedown: bool,
     /// The texts of its messages.
     pub texts: Texts,

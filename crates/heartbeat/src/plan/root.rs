@@ -1,7 +1,7 @@
 //! The outermost keys.
 
 use super::entries::Entries;
-use super::{Kinds, Limits, Log, Process, Storage, alert, check};
+use super::{Kinds, Limits, Log, Process, Storage, alert, check, responder};
 use crate::config::node::Body;
 use crate::config::{Context, Fields, Node, Shape, Span};
 
@@ -28,10 +28,11 @@ pub(super) struct Settings {
     pub(super) process: Process,
     pub(super) node: Option<String>,
     pub(super) limits: Limits,
+    pub(super) responder: Option<responder::Draft>,
 }
 
 /// Keys that contracts name and later versions read.
-const LATER: [&str; 4] = ["responder", "web", "cluster", "push"];
+const LATER: [&str; 3] = ["web", "cluster", "push"];
 
 /// Reads the main file.
 pub(super) fn main(fields: &mut Fields<'_, '_, '_>, kinds: Kinds, named: &mut Named) -> Option<Settings> {
@@ -54,6 +55,9 @@ pub(super) fn main(fields: &mut Fields<'_, '_, '_>, kinds: Kinds, named: &mut Na
     settings.node = fields.optional("node", "The name of this node; the host's if it is left out.");
     settings.limits =
         fields.section("limits", "Bounds on probes in flight.", super::process::limits).unwrap_or_default();
+    let responds = fields.written("responder").is_some();
+    let responder = fields.section("responder", "Answers to load balancers.", responder::fields);
+    settings.responder = responder.filter(|_| responds);
     LATER.iter().for_each(|key| fields.later(key));
     Some(settings)
 }
@@ -61,7 +65,7 @@ pub(super) fn main(fields: &mut Fields<'_, '_, '_>, kinds: Kinds, named: &mut Na
 /// Reads an included file.
 pub(super) fn included(fields: &mut Fields<'_, '_, '_>, kinds: Kinds, named: &mut Named) -> Option<()> {
     collect(fields, kinds, named);
-    for key in ["include", "defaults", "storage", "log", "process", "node", "limits"] {
+    for key in ["include", "defaults", "storage", "log", "process", "node", "limits", "responder"] {
         fields.elsewhere(
             key,
             "belongs to the main file: an included one holds checks, templates, groups, actions and alerts",

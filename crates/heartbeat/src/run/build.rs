@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use heartbeat_core::Id;
+use heartbeat_responder::view::Layout;
 
+use super::board;
 use crate::action::Runner;
 use crate::alert::Channel;
 use crate::message::{About, Style, Texts};
@@ -22,7 +24,9 @@ pub struct Built {
     pub channels: BTreeMap<Id, Arc<dyn Channel>>,
     /// By the action's id.
     pub runners: BTreeMap<Id, Arc<Runner>>,
-    /// What messages say of checks and groups.
+    /// What the responder shows, if there is one.
+    pub layout: Option<Layout>,
+    /// What messages say of what they are about.
     subjects: BTreeMap<Id, (Arc<About>, Texts)>,
 }
 
@@ -60,14 +64,18 @@ impl Built {
                 Err(problem) => problems.push(format!("alert `{}`: {problem}", alert.id)),
             }
         }
+        let layout = plan.responder.as_ref().map(|responder| board::layout(&plan, responder)).transpose();
+        let layout = layout.unwrap_or_else(|problem| {
+            problems.push(problem);
+            None
+        });
         if !problems.is_empty() {
             return Err(problems);
         }
-        let checks = plan.checks.iter().map(|check| (&check.about, check.texts.clone()));
-        let groups = plan.groups.iter().map(|group| (&group.about, Texts::default()));
+        let texts = |texts: Option<&Texts>| texts.cloned().unwrap_or_default();
         let subjects =
-            checks.chain(groups).map(|(about, texts)| (about.id.clone(), (Arc::clone(about), texts))).collect();
-        Ok(Self { plan, probers, channels, runners, subjects })
+            plan.subjects().map(|(about, own)| (about.id.clone(), (Arc::clone(about), texts(own)))).collect();
+        Ok(Self { plan, probers, channels, runners, layout, subjects })
     }
 
     /// What is said of a check or group, and how. One that is no longer configured has the default wording.

@@ -14,6 +14,8 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 
+use super::pollers::Pollers;
+
 /// Longest request, in bytes.
 const REQUEST_LIMIT: u64 = 64 * 1024;
 /// A client that says nothing for so long is sent away.
@@ -34,6 +36,8 @@ pub enum Request {
     },
     /// The states, as `heartbeat status --json` prints them.
     Status,
+    /// Who polls this server, and what of it is drained.
+    Pollers,
 }
 
 /// What it says.
@@ -56,6 +60,11 @@ pub enum Answer {
     Status {
         /// The object of `heartbeat status --json`.
         status: serde_json::Value,
+    },
+    /// Those who poll.
+    Pollers {
+        /// They, and what of this server is drained.
+        pollers: Pollers,
     },
 }
 

@@ -7,16 +7,19 @@ use std::time::Duration;
 
 use heartbeat_core::ledger::Ledger;
 use heartbeat_core::{Mono, coordinator};
+use heartbeat_responder::flag::State;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 
 use super::control::{Answer, Call, Request};
+use super::drained::OverlayStatus;
 use super::reload::{self, Reread};
+use super::responding::{BEAT, Responding, Word};
 use super::session::Session;
 use super::status::Status;
-use crate::host::clock;
 use crate::host::notify::{self, Notifier};
+use crate::host::{clock, failpoint};
 use crate::log::Log;
 use crate::store::writer::{Durability, Health};
 
@@ -38,6 +41,8 @@ pub struct Surroundings {
     pub notifier: Notifier,
     /// The trusted roots and the resolver.
     pub world: Arc<crate::probe::World>,
+    /// What answers load balancers, if something does.
+    pub responding: Option<Responding>,
 }
 
 /// What wakes the loop from outside.
@@ -69,19 +74,33 @@ pub async fn run(
     }
     let mut troubles = Troubles::default();
     let (mut rereading, mut reread) = Rereading::new();
+    if let Some(responding) = &surroundings.responding {
+        session.driver.show_on(Arc::clone(responding.board()));
+    }
     session.begin(ledger.checks);
+    if let Some(responding) = &mut surroundings.responding {
+        responding.start(session.driver.plan())?;
+    }
     surroundings.notifier.ready(&summary(&session));
     ready();
+    let pace = surroundings.responding.as_ref().map(|_| BEAT).into_iter().chain(watchdog).min().unwrap_or(IDLE);
+    let mut ending: Option<Mono> = None;
     loop {
-        let idle = clock::mono() + watchdog.unwrap_or(IDLE);
+        failpoint::stall("scheduler");
+        let idle = clock::mono() + pace;
+        let idle = ending.map_or(idle, |end| end.min(idle));
         let wake = session.driver.next_wake().map_or(idle, |due| due.min(idle));
         tokio::select! {
             biased;
-            _ = signals.terminate.recv() => break,
+            _ = signals.terminate.recv() => match lame_duck(&mut session, &surroundings) {
+                Some(span) if ending.is_none() => ending = Some(clock::mono() + span),
+                _ => break,
+            },
             _ = signals.interrupt.recv() => break,
+            Some((view, state)) = word(&mut surroundings.responding) => flagged(view.as_deref(), &state, &mut session),
             _ = signals.hangup.recv() => rereading.ask(None, &surroundings, &session),
             Some(result) = reread.recv() => {
-                let answer = take_over(result, &mut session, &surroundings);
+                let answer = take_over(result, &mut session, &mut surroundings);
                 rereading.ended(&answer, &surroundings, &session);
             }
             Some(call) = surroundings.calls.recv() => answer(call, &surroundings, &session, &mut rereading),
@@ -96,10 +115,62 @@ pub async fn run(
         if watchdog.is_some() {
             surroundings.notifier.watchdog();
         }
+        if let Some(responding) = &surroundings.responding {
+            responding.board().beat();
+        }
+        if ending.is_some_and(|end| end <= clock::mono()) {
+            break;
+        }
     }
     tracing::info!("ending: nothing starts any more");
     surroundings.notifier.stopping();
-    Ok(session.stop().await.0)
+    Ok(end(session, surroundings.responding).await)
+}
+
+/// The orderly end. Whoever asks meanwhile is told that we are not ready, but live; the doors are closed last.
+async fn end(session: Session, responding: Option<Responding>) -> Durability {
+    let Some(responding) = responding else { return session.stop().await.0 };
+    responding.end();
+    let stop = session.stop();
+    tokio::pin!(stop);
+    loop {
+        responding.board().beat();
+        if let Ok((durability, _)) = tokio::time::timeout(BEAT, &mut stop).await {
+            responding.close().await;
+            return durability;
+        }
+    }
+}
+
+/// The next word of a flag; never, if there is no responder.
+async fn word(responding: &mut Option<Responding>) -> Option<Word> {
+    match responding {
+        Some(responding) => responding.word().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Works by a flag's word. That of a single view is a matter of its answers alone.
+fn flagged(view: Option<&str>, state: &State, session: &mut Session) {
+    let Some(view) = view else { return session.flagged(state) };
+    match state {
+        State::Down(drain) => tracing::warn!("view {view} is drained: {}", drain.why),
+        State::Up => tracing::debug!("view {view} is not drained"),
+    }
+}
+
+/// Begins the time in which we go on, but say that we are not ready. `None` if there is none.
+fn lame_duck(session: &mut Session, surroundings: &Surroundings) -> Option<Duration> {
+    let responding = surroundings.responding.as_ref()?;
+    let span = session.driver.plan().responder.as_ref()?.lame_duck;
+    if span.is_zero() {
+        return None;
+    }
+    responding.end();
+    session.hold(responding.board().drain().as_ref());
+    surroundings.notifier.stopping();
+    tracing::info!("ending in {:.0} s: load balancers are told to send no more requests", span.as_secs_f64());
+    Some(span)
 }
 
 /// The reading of the configuration, one at a time: of two that overlapped, the older file could come last.
@@ -156,10 +227,13 @@ impl Rereading {
     }
 }
 
-fn take_over(result: Result<Reread, String>, session: &mut Session, surroundings: &Surroundings) -> Answer {
+fn take_over(result: Result<Reread, String>, session: &mut Session, surroundings: &mut Surroundings) -> Answer {
     let answer = match result {
-        Ok(Reread { built, remarks }) => {
+        Ok(Reread { built, mut remarks }) => {
             session.replan(built);
+            if let Some(responding) = &mut surroundings.responding {
+                remarks.extend(responding.replanned(session.driver.plan()));
+            }
             let mut message = format!("read {} again: {}", surroundings.config.display(), summary(session));
             tracing::info!("{message}");
             for remark in remarks {
@@ -191,7 +265,16 @@ fn answer(call: Call, surroundings: &Surroundings, session: &Session, rereading:
             };
             let _ = call.reply.send(answer);
         }
+        Request::Pollers => {
+            let none = || Answer::Refused { message: "error: there is no responder".to_owned(), configuration: false };
+            let responding = surroundings.responding.as_ref();
+            let answer = responding.map_or_else(none, |responding| Answer::Pollers { pollers: responding.pollers() });
+            let _ = call.reply.send(answer);
+        }
         Request::Status => {
+            let responding = surroundings.responding.as_ref();
+            let overlay = responding.and_then(|responding| responding.board().drain());
+            let pollers = responding.map(|responding| responding.pollers().pollers).unwrap_or_default();
             let (plan, stale) = (Arc::clone(session.driver.plan()), session.driver.stale().clone());
             let (lateness, dropped) = (session.driver.lateness().into(), session.writer.dropped_results());
             let (ledger, health) = (session.writer.ledger(), session.writer.health().borrow().clone());
@@ -201,6 +284,8 @@ fn answer(call: Call, surroundings: &Surroundings, session: &Session, rereading:
                 let ledger = tokio::time::timeout(WRITER_PATIENCE, ledger).await.unwrap_or(known);
                 let mut status = Status::new(&plan, &ledger, &stale);
                 status.lateness = Some(lateness);
+                status.overlay = overlay.as_ref().map(OverlayStatus::from);
+                status.pollers = pollers;
                 if dropped > 0 {
                     status.notices.push(format!("the store did not keep up: {dropped} results of probes are not kept"));
                 }

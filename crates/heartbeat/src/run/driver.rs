@@ -15,6 +15,9 @@ use heartbeat_core::outcome::{Outcome, Verdict};
 use heartbeat_core::record::{CheckRecord, State};
 use heartbeat_core::shard::{self, Mode, Shard};
 use heartbeat_core::{Id, Mono};
+use heartbeat_responder::Board;
+use heartbeat_responder::flag::Drain;
+use heartbeat_responder::view::Known;
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 
@@ -22,9 +25,10 @@ use super::build::Built;
 use super::committer::Committer;
 use super::late::Late;
 use super::pool::{Done, Pool};
-use super::wiring;
+use super::{board, drained, wiring};
 use crate::host::clock;
 use crate::message;
+use crate::plan::responder::FLAG;
 use crate::plan::{Action, Plan};
 
 /// What happened, for those who watch: a terminal, the demonstration.
@@ -54,6 +58,8 @@ pub struct Driver {
     /// Why a check is not known any more.
     stale: BTreeMap<Id, String>,
     watchers: Option<mpsc::UnboundedSender<News>>,
+    /// Where load balancers are told.
+    board: Option<Arc<Board>>,
 }
 
 impl Driver {
@@ -73,7 +79,13 @@ impl Driver {
             local: BTreeMap::new(),
             stale: BTreeMap::new(),
             watchers: None,
+            board: None,
         }
+    }
+
+    /// Shows on a board what is known, from the next [`begin`](Self::begin) on.
+    pub fn show_on(&mut self, board: Arc<Board>) {
+        self.board = Some(board);
     }
 
     /// Tells somebody what happens from now on.
@@ -91,6 +103,37 @@ impl Driver {
             limits: self.built.plan.limits,
             records,
         });
+        self.show_all();
+    }
+
+    /// Shows the plan with all that is known, at once.
+    fn show_all(&mut self) {
+        if let (Some(board), Some(mut layout)) = (&self.board, self.built.layout.take()) {
+            for service in &mut layout.services {
+                service.known = self.known(&service.id);
+            }
+            board.replace(layout);
+        }
+    }
+
+    /// Shows what is known of a check or group.
+    fn show(&self, id: &Id) {
+        if let Some(board) = &self.board {
+            board.know(id, self.known(id));
+        }
+    }
+
+    fn known(&self, id: &Id) -> Known {
+        let record = self.coordinator.record(id);
+        record.map(|record| board::known(record, self.stale.get(id).map(String::as_str))).unwrap_or_default()
+    }
+
+    /// What the flag says about this server: to be remembered and told like the state of a check.
+    pub fn flagged(&mut self, drain: Option<&Drain>) {
+        let record = self.coordinator.record(FLAG).cloned().unwrap_or_default();
+        if let Some(report) = drained::report(record, drain, clock::wall()) {
+            self.coordinate(coordinator::Input::Reported(report));
+        }
     }
 
     /// Works by another plan from now on; checks that are in both keep their state and their place in the schedule.
@@ -201,19 +244,26 @@ impl Driver {
                         report.outcome.reason
                     );
                     self.tell_local(&report);
+                    // A pass that brings no transition changes nothing that is shown.
+                    let failed = (report.outcome.verdict != Verdict::Pass).then(|| report.id.clone());
                     self.coordinate(coordinator::Input::Reported(report));
+                    if let Some(id) = failed {
+                        self.show(&id);
+                    }
                 }
                 shard::Effect::Stale { id } => {
                     let because = self.local.get(&id).map(|reason| format!(": {reason}")).unwrap_or_default();
                     let why = format!("no probe has been completed for three intervals{because}");
                     tracing::warn!(check = %id, "stale: {why}");
                     self.stale.insert(id.clone(), why);
-                    self.coordinate(coordinator::Input::Stale(id));
+                    self.coordinate(coordinator::Input::Stale(id.clone()));
+                    self.show(&id);
                 }
                 shard::Effect::Fresh { id } => {
                     tracing::info!(check = %id, "probed again");
                     self.stale.remove(&id);
-                    self.coordinate(coordinator::Input::Fresh(id));
+                    self.coordinate(coordinator::Input::Fresh(id.clone()));
+                    self.show(&id);
                 }
                 shard::Effect::Removed { id, .. } => {
                     self.stale.remove(&id);
@@ -260,6 +310,7 @@ impl Driver {
         }
         for transition in &batch.transitions {
             log(transition);
+            self.show(&transition.subject);
             self.tell_watchers(|| News::Moved(transition.clone()));
         }
         self.committer.commit(batch);

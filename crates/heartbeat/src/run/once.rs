@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use heartbeat_core::ledger::Ledger;
+use heartbeat_responder::flag::Flag;
 use tokio::time::sleep_until;
 
 use super::session::Session;
@@ -19,6 +20,10 @@ pub async fn run(mut session: Session, ledger: Ledger) -> (Durability, Ledger) {
     let longest = longest_timeout(&session);
     let until = clock::mono() + longest + MARGIN;
     session.begin(ledger.checks);
+    let flag = session.driver.plan().flag().map(|flag| Flag::new(&flag.path));
+    if let Some(flag) = flag {
+        session.flagged(&flag.read(clock::wall()));
+    }
     while !session.driver.is_idle() {
         let wake = session.driver.next_wake().map_or(until, |due| due.min(until));
         tokio::select! {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::build::Built;
 use crate::plan::{self, Plan};
 use crate::probe::World;
+use crate::web;
 
 /// A configuration that may take the place of the old one.
 pub struct Reread {
@@ -40,8 +41,14 @@ fn needs_restart(old: &Plan, new: &Plan) -> Vec<&'static str> {
         ("log", old.log != new.log),
         ("process", old.process != new.process),
         ("node", old.node != new.node),
+        ("responder.listen", listeners(old) != listeners(new)),
     ]
     .into_iter()
     .filter_map(|(what, changed)| changed.then_some(what))
     .collect()
+}
+
+/// Where the responder of a plan answers, if it has one.
+fn listeners(plan: &Plan) -> Option<&web::Options> {
+    plan.responder.as_ref().map(|responder| &responder.web)
 }

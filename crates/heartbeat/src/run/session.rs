@@ -14,16 +14,19 @@ use heartbeat_core::lane::{Mark, Promotions};
 use heartbeat_core::ledger::{self, Batch};
 use heartbeat_core::record::CheckRecord;
 use heartbeat_core::shard::Mode;
+use heartbeat_responder::flag;
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::build::Built;
 use super::committer::Committer;
+use super::drained;
 use super::driver::Driver;
 use super::hands::Hands;
 use super::outbox::{self, Ledgerman, Outbox, Roster, Setup};
 use super::pool::{Done, Pool};
+use super::responding::not_looked_yet;
 use crate::alert::Boxed;
 use crate::host::{clock, hostname, random};
 use crate::message::Style;
@@ -85,7 +88,8 @@ impl Session {
                     Mode::Daemon => outbox::Mode::Steady,
                     Mode::Once => outbox::Mode::Once,
                 },
-                promotions: Promotions::Run,
+                // Until the flag has been looked at, it may be up.
+                promotions: if drains(&built.plan) { Promotions::Wait } else { Promotions::Run },
                 seed: random::seed(),
                 now: clock::now,
             },
@@ -100,6 +104,9 @@ impl Session {
 
     /// Begins to work. `records` is what the store remembers of the checks.
     pub fn begin(&mut self, records: BTreeMap<Id, CheckRecord>) {
+        if drains(self.driver.plan()) {
+            self.hold(Some(&not_looked_yet()));
+        }
         self.driver.begin(records);
         for text in std::mem::take(&mut self.notices) {
             self.driver.coordinate(coordinator::Input::Notice { text: text.into(), except: None });
@@ -109,8 +116,30 @@ impl Session {
     /// Works by another plan from now on.
     pub fn replan(&mut self, built: Built) {
         let (hands, roster) = hands(&built, &self.node, self.effects);
+        let held = drains(self.driver.plan());
         self.outbox.replan(hands, roster);
         self.driver.replan(built);
+        if held && !drains(self.driver.plan()) {
+            self.hold(None);
+        }
+    }
+
+    /// Works under the word of the flag.
+    pub fn flagged(&mut self, state: &flag::State) {
+        let drain = match state {
+            flag::State::Up => None,
+            flag::State::Down(drain) => Some(drain),
+        };
+        self.driver.flagged(drain);
+        let drains = drains(self.driver.plan());
+        self.hold(drain.filter(|_| drains));
+    }
+
+    /// Starts nothing that is promoted while this stands.
+    pub fn hold(&mut self, drain: Option<&flag::Drain>) {
+        self.outbox.overlay(if drain.is_some() { Promotions::Wait } else { Promotions::Run });
+        let overlay = drain.map(|drain| drained::overlay(drain, clock::wall()));
+        self.driver.coordinate(coordinator::Input::Overlay(overlay));
     }
 
     /// Tells the coordinator of a delivery that is settled.
@@ -160,6 +189,11 @@ impl Session {
         let remembered = tokio::time::timeout(LAST_COMMITS, writer.ledger()).await.unwrap_or_default();
         (writer.shutdown(LAST_COMMITS).await, remembered)
     }
+}
+
+/// Whether the flag takes this server out of service.
+fn drains(plan: &Plan) -> bool {
+    plan.flag().is_some_and(|flag| flag.takedown)
 }
 
 /// What acts and alerts by a plan.

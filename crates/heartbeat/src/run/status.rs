@@ -9,11 +9,13 @@ use heartbeat_core::ledger::Ledger;
 use heartbeat_core::record::{CheckRecord, State};
 use serde::{Deserialize, Serialize};
 
+use super::drained::OverlayStatus;
 use crate::message::time::rfc3339;
 use crate::plan::Plan;
+use crate::web::polls::Poller;
 
 /// The object of `heartbeat status --json`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {
     /// In the configuration's order.
     pub checks: Vec<CheckStatus>,
@@ -29,7 +31,10 @@ pub struct Status {
     #[serde(default)]
     pub lateness: Option<LatenessStatus>,
     /// An operator's word over the measured states.
-    pub overlay: Option<serde_json::Value>,
+    pub overlay: Option<OverlayStatus>,
+    /// Who polls the responder; a running daemon alone knows.
+    #[serde(default)]
+    pub pollers: Vec<Poller>,
 }
 
 /// How late probes started since the daemon did. The percentiles are rounded up to powers of two.
@@ -108,6 +113,7 @@ impl Status {
             notices: Vec::new(),
             lateness: None,
             overlay: None,
+            pollers: Vec::new(),
         }
     }
 

@@ -78,8 +78,23 @@ fn both(name: &str, text: &str, folder: &Path) -> [Plan; 2] {
     let converted = converted.unwrap_or_else(|| panic!("{}", problems.render()));
     let plans = [load(&old), load(&write("native.yaml", &converted))];
     let [old, new] = plans.each_ref().map(|plan| {
-        let Plan { origin: _, format: _, checks, groups, actions, alerts, storage, log, process, node, limits } = plan;
-        format!("{checks:#?}{groups:#?}{actions:#?}{alerts:#?}{storage:#?}{log:#?}{process:#?}{node:#?}{limits:#?}")
+        let Plan {
+            origin: _,
+            format: _,
+            checks,
+            groups,
+            actions,
+            alerts,
+            storage,
+            log,
+            process,
+            node,
+            limits,
+            responder,
+        } = plan;
+        format!(
+            "{checks:#?}{groups:#?}{actions:#?}{alerts:#?}{storage:#?}{log:#?}{process:#?}{node:#?}{limits:#?}{responder:#?}"
+        )
     });
     assert_eq!(old, new, "{text}\nbecame\n{converted}");
     plans

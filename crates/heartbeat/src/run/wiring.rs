@@ -4,25 +4,24 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use heartbeat_core::coordinator::{ActionWiring, CheckWiring, GroupWiring, Wiring};
+use heartbeat_core::policy::Remind;
 use heartbeat_core::shard::CheckSpec;
 
+use crate::plan::responder::Flag;
 use crate::plan::{Check, Plan};
 
 /// For the coordinator.
 pub fn coordinator(plan: &Plan) -> Wiring {
+    let checks = plan.checks.iter().map(|check| CheckWiring {
+        id: check.about.id.clone(),
+        target: check.target,
+        actions: check.actions.clone(),
+        alerts: check.alerts.clone(),
+        depends_on: check.depends_on.clone(),
+        remind: check.policy.remind,
+    });
     Wiring {
-        checks: plan
-            .checks
-            .iter()
-            .map(|check| CheckWiring {
-                id: check.about.id.clone(),
-                target: check.target,
-                actions: check.actions.clone(),
-                alerts: check.alerts.clone(),
-                depends_on: check.depends_on.clone(),
-                remind: check.policy.remind,
-            })
-            .collect(),
+        checks: checks.chain(plan.flag().map(flag)).collect(),
         groups: plan
             .groups
             .iter()
@@ -40,6 +39,22 @@ pub fn coordinator(plan: &Plan) -> Wiring {
         alerts: plan.alerts.iter().map(|alert| alert.id.clone()).collect(),
     }
 }
+
+/// The flag is to the coordinator what a check is: down while it drains this server. Of a drain that lasts nobody is
+/// reminded, for somebody wanted it.
+fn flag(flag: &Flag) -> CheckWiring {
+    CheckWiring {
+        id: flag.about.id.clone(),
+        target: FLAG_TARGET,
+        actions: Vec::new(),
+        alerts: flag.alerts.clone(),
+        depends_on: Vec::new(),
+        remind: Remind::Never,
+    }
+}
+
+/// The state of the flag goes on when its file is moved.
+pub const FLAG_TARGET: u64 = 1;
 
 /// For the shard.
 pub fn shard(plan: &Plan) -> Vec<CheckSpec> {

@@ -6,6 +6,7 @@ mod alerts;
 mod arrows;
 mod crash;
 mod documents;
+mod drain;
 mod exim;
 mod faults;
 mod forerunners;

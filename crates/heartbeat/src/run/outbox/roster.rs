@@ -47,19 +47,15 @@ impl Roster {
             let channel = channels.get(&alert.id)?;
             Some((alert.id.clone(), (alert.policy, channel.clone())))
         });
-        let checks = plan.checks.iter().map(|check| {
-            let style = Style::of(&check.texts, style.zone.clone());
-            (check.about.id.clone(), Subject { about: check.about.clone(), style })
+        let subjects = plan.subjects().map(|(about, texts)| {
+            let style = texts.map_or_else(|| style.clone(), |texts| Style::of(texts, style.zone.clone()));
+            (about.id.clone(), Subject { about: about.clone(), style })
         });
-        let groups = plan
-            .groups
-            .iter()
-            .map(|group| (group.about.id.clone(), Subject { about: group.about.clone(), style: style.clone() }));
         Self {
             node,
             actions: actions.collect(),
             alerts: alerts.collect(),
-            subjects: checks.chain(groups).collect(),
+            subjects: subjects.collect(),
             style: style.clone(),
         }
     }
