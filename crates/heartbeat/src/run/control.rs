@@ -14,8 +14,6 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 
-use super::pollers::Pollers;
-
 /// Longest request, in bytes.
 const REQUEST_LIMIT: u64 = 64 * 1024;
 /// A client that says nothing for so long is sent away.
@@ -63,8 +61,8 @@ pub enum Answer {
     },
     /// Those who poll.
     Pollers {
-        /// They, and what of this server is drained.
-        pollers: Pollers,
+        /// A [`Pollers`](super::pollers::Pollers): maps with numbers for keys do not go through a tagged enum.
+        pollers: serde_json::Value,
     },
 }
 

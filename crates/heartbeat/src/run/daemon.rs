@@ -268,7 +268,8 @@ fn answer(call: Call, surroundings: &Surroundings, session: &Session, rereading:
         Request::Pollers => {
             let none = || Answer::Refused { message: "error: there is no responder".to_owned(), configuration: false };
             let responding = surroundings.responding.as_ref();
-            let answer = responding.map_or_else(none, |responding| Answer::Pollers { pollers: responding.pollers() });
+            let pollers = |responding: &Responding| serde_json::to_value(responding.pollers()).unwrap_or_default();
+            let answer = responding.map_or_else(none, |responding| Answer::Pollers { pollers: pollers(responding) });
             let _ = call.reply.send(answer);
         }
         Request::Status => {

@@ -85,6 +85,16 @@ pub enum Transport {
     Grpc,
 }
 
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Http => "http",
+            Self::Agent => "agent",
+            Self::Grpc => "grpc",
+        })
+    }
+}
+
 /// What is known of a poller and a view.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Poller {
