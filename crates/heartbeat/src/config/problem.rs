@@ -205,8 +205,11 @@ impl Problems {
 /// A mistake may stand on the line of a secret, or keep us from finding out what is one. So names decide here.
 fn without_secrets(line: &str) -> String {
     static UNDER_KEY: LazyLock<Regex> = LazyLock::new(|| {
-        let keys = r#"(?i)((?:password|passwd|secret|token|authorization|cookie|api[_-]?key)["']?\s*[:=]\s*)"#;
-        let values = r#"("[^"]*"?|'[^']*'?|[^\s"'\[{,}][^,}]*)"#;
+        let keys =
+            r#"(?i)((?:pass|passw(?:or)?d|secret(?:_key)?|token|authorization|cookie|api[_-]?key)["']?\s*\+?[:=]\s*)"#;
+        // A file of Python may join several strings, or call something with one.
+        let quoted = r#"(?:"[^"]*"?|'[^']*'?)"#;
+        let values = format!(r#"({quoted}(?:\s*\+?\s*{quoted})*|[\w.]+\([^)]*\)?|[^\s"'\[{{,}}][^,}}]*)"#);
         Regex::new(&format!("{keys}{values}")).expect("a regular expression")
     });
     UNDER_KEY.replace_all(&without_passwords(line), "${1}(redacted)").into_owned()
@@ -260,4 +263,32 @@ fn distance(a: &[char], b: &[char]) -> usize {
         rows.push(row);
     }
     rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_secrets;
+
+    #[test]
+    fn what_is_called_like_a_secret_is_hidden_whatever_its_form() {
+        for line in [
+            "password: s3cret",
+            "token = 's3cret'",
+            "    'PASSWORD': 's3cret', 'USER': \"kept\",",
+            "    'PASSWORD': 's3cret' + \"s3cret\" 's3cret', 'USER': 'kept'",
+            "    'PASSWORD': os.environ.get('DB', 's3cret'), 'USER': 'kept'",
+            "    'PASSWORD': u's3cret', 'USER': 'kept'",
+            "DB_PASS += 's3cret' # kept",
+            "SECRET_KEY = 's3cret' # kept",
+            "'LOCATION': 'redis://:s3cret@kept'",
+            "url: https://me:s3cret@kept/",
+        ] {
+            let shown = without_secrets(line);
+            assert!(shown.contains("(redacted)") && !shown.contains("s3cret"), "{shown}");
+            assert_eq!(shown.contains("kept"), line.contains("kept"), "{shown}");
+        }
+        for line in ["passes: 3", "compass = 'x'y", "password:", "secrets: [a]"] {
+            assert_eq!(without_secrets(line), line);
+        }
+    }
 }

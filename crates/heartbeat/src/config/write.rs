@@ -4,16 +4,55 @@
 //! reads back as an equal tree, but for positions: text is quoted wherever YAML would take it for something else, and where
 //! it was quoted.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::node::{Body, Node, Scalar};
 
+/// Comments for a tree, by the keys that they stand above.
+#[derive(Debug, Default)]
+pub struct Remarks {
+    lines: Vec<String>,
+    below: BTreeMap<String, Self>,
+}
+
+impl Remarks {
+    const NONE: &Self = &Self { lines: Vec::new(), below: BTreeMap::new() };
+
+    /// Adds lines above the last one of these keys, each within the one before.
+    pub fn add(&mut self, path: &[&str], lines: Vec<String>) {
+        match path {
+            [] => self.lines.extend(lines),
+            [first, rest @ ..] => self.below.entry((*first).to_owned()).or_default().add(rest, lines),
+        }
+    }
+
+    fn below(&self, key: &str) -> &Self {
+        self.below.get(key).unwrap_or(Self::NONE)
+    }
+
+    /// Writes the lines, where a key is about to begin. Whatever they hold, they remain comments.
+    fn write(&self, indent: usize, out: &mut String) {
+        for line in &self.lines {
+            out.push_str("# ");
+            out.extend(line.chars().map(|c| if needs_escape(c) { ' ' } else { c }));
+            out.push('\n');
+            pad(indent, out);
+        }
+    }
+}
+
 /// Writes a tree, each line indented by two spaces a level, with a newline at the end.
 pub fn write(node: &Node) -> String {
+    with_remarks(node, Remarks::NONE)
+}
+
+/// Writes a tree with comments.
+pub fn with_remarks(node: &Node, remarks: &Remarks) -> String {
     let mut out = String::new();
     match &node.body {
-        Body::Map(entries) if !entries.is_empty() => block(node, 0, &mut out),
-        Body::List(items) if !items.is_empty() => block(node, 0, &mut out),
+        Body::Map(entries) if !entries.is_empty() => block(node, 0, remarks, &mut out),
+        Body::List(items) if !items.is_empty() => block(node, 0, remarks, &mut out),
         _ => {
             inline(node, &mut out);
             out.push('\n');
@@ -23,20 +62,22 @@ pub fn write(node: &Node) -> String {
 }
 
 /// A collection that is not empty, beginning at the current column.
-fn block(node: &Node, indent: usize, out: &mut String) {
+fn block(node: &Node, indent: usize, remarks: &Remarks, out: &mut String) {
     match &node.body {
         Body::Map(entries) => {
             for (index, (key, value)) in entries.iter().enumerate() {
                 if index > 0 {
                     pad(indent, out);
                 }
+                let remarks = remarks.below(&key.name);
+                remarks.write(indent, out);
                 text(&Scalar { text: key.name.clone(), quoted: false }, out);
                 out.push(':');
                 match is_block(value) {
                     true => {
                         out.push('\n');
                         pad(indent + 2, out);
-                        block(value, indent + 2, out);
+                        block(value, indent + 2, remarks, out);
                     }
                     false => {
                         if !value.is_null() {
@@ -57,7 +98,7 @@ fn block(node: &Node, indent: usize, out: &mut String) {
                 match is_block(item) {
                     true => {
                         out.push(' ');
-                        block(item, indent + 2, out);
+                        block(item, indent + 2, Remarks::NONE, out);
                     }
                     false => {
                         if !item.is_null() {
@@ -146,7 +187,7 @@ fn double_quoted(text: &str, out: &mut String) {
 mod tests {
     use proptest::prelude::*;
 
-    use super::write;
+    use super::{Remarks, with_remarks, write};
     use crate::config::node::{Body, Key, Scalar};
     use crate::config::{Node, Problems, Span, yaml};
 
@@ -226,6 +267,18 @@ mod tests {
                 prop::collection::btree_map(any_text(), inner, 0..4).prop_map(Node::map),
             ]
         })
+    }
+
+    #[test]
+    fn remarks_stand_above_their_keys_and_are_only_that() {
+        let leaf = || Node::text("x");
+        let tree = Node::map([("a", Node::map([("b", leaf()), ("c", Node::list([leaf()]))])), ("d", leaf())]);
+        let mut remarks = Remarks::default();
+        remarks.add(&["a", "c"], vec!["one".to_owned(), "two\nd: three\u{2028}four".to_owned()]);
+        remarks.add(&["d"], vec![String::new()]);
+        remarks.add(&["nowhere"], vec!["lost".to_owned()]);
+        let expected = "a:\n  b: x\n  # one\n  # two d: three four\n  c:\n    - x\n# \nd: x\n";
+        assert_eq!(with_remarks(&tree, &remarks), expected);
     }
 
     proptest! {

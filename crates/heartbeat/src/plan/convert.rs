@@ -5,6 +5,7 @@ use std::path::Path;
 use super::Format;
 use super::load::Loader;
 use super::source;
+use crate::config::forerunners::django;
 use crate::config::{Context, Problem, Problems, Span, write};
 
 /// The native equivalent of a forerunner's file, as YAML, and what has none.
@@ -19,7 +20,15 @@ impl Loader<'_> {
     /// Converts a file; see [`convert`].
     pub fn convert(&self, path: &Path) -> (Option<String>, Problems) {
         let mut context = Context::new(Problems::default(), self.variables);
-        let Some(document) = source::open(path, &mut context) else { return (None, context.problems) };
+        let name = path.display().to_string();
+        let Some(text) = source::read_text(path, &mut context) else { return (None, context.problems) };
+        if django::recognise(&name, &text) {
+            let source = context.problems.add_source(name, text.as_str());
+            let converted = django::convert(source, &text, &mut context.problems);
+            let text = converted.map(|converted| write::with_remarks(&converted.node, &converted.remarks));
+            return (text, context.problems);
+        }
+        let Some(document) = source::parse(&name, text, &mut context) else { return (None, context.problems) };
         if document.format == Format::Native {
             let problem = Problem {
                 at: None,

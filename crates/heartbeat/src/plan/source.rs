@@ -6,7 +6,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::Format;
-use crate::config::forerunners::{cron, ini};
+use crate::config::forerunners::{cron, django, ini};
 use crate::config::text::NotText;
 use crate::config::{Context, Node, Problem, Span, text, toml, yaml};
 use crate::host;
@@ -22,6 +22,12 @@ pub(super) struct Document {
 
 /// Reads a file. `None` has been reported.
 pub(super) fn open(path: &Path, context: &mut Context<'_>) -> Option<Document> {
+    let text = read_text(path, context)?;
+    parse(&path.display().to_string(), text, context)
+}
+
+/// The text of a file. `None` has been reported.
+pub(super) fn read_text(path: &Path, context: &mut Context<'_>) -> Option<String> {
     let name = path.display().to_string();
     let bytes = match read(path) {
         Ok(bytes) => bytes,
@@ -34,7 +40,7 @@ pub(super) fn open(path: &Path, context: &mut Context<'_>) -> Option<Document> {
         }
     };
     match text::from_bytes(bytes) {
-        Ok(text) => parse(&name, text, context),
+        Ok(text) => Some(text),
         Err(refused) => {
             let NotText { text, mut problem } = *refused;
             let source = context.problems.add_source(name, text);
@@ -58,6 +64,13 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 /// Reads a text; the extension of its name tells the syntax, as far as it does.
 pub(super) fn parse(name: &str, text: String, context: &mut Context<'_>) -> Option<Document> {
     let source = context.problems.add_source(name, text.as_str());
+    if django::recognise(name, &text) {
+        let problem =
+            Problem::error(Span { source, line: 0, column: 0 }, "these are settings of Django: they cannot be run")
+                .help(format!("`heartbeat config convert {name} > heartbeat.yaml` makes a native file of them"));
+        context.problems.push(problem);
+        return None;
+    }
     let extension = Path::new(name).extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     let node = match extension {
         "toml" => toml::read(source, &text, &mut context.problems)?,

@@ -1,5 +1,6 @@
 //! Pieces of native trees, and the numbers and hosts that both forerunners write.
 
+use std::collections::HashSet;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +41,11 @@ impl Map {
             let span = map.span;
             self.put(key, span, map.finish());
         }
+    }
+
+    /// Adds the entries of another map. The caller knows that they are new.
+    pub(super) fn extend(&mut self, other: Self) {
+        self.entries.extend(other.entries);
     }
 
     pub(super) fn finish(self) -> Node {
@@ -98,6 +104,25 @@ pub(super) fn id(name: &str) -> String {
     const LONGEST: usize = 120;
     let words: Vec<_> = name.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()).collect();
     words.join(" ").chars().take(LONGEST).collect::<String>().trim_end().to_owned()
+}
+
+/// Names that are there once: a second `Google` becomes `Google-2`.
+#[derive(Default)]
+pub(super) struct Ids(HashSet<String>);
+
+impl Ids {
+    /// The name as an id that has not been given yet.
+    pub(super) fn unused(&mut self, name: &str) -> String {
+        let name = id(name);
+        let name = if name.is_empty() { "-" } else { &name };
+        let mut id = name.to_owned();
+        let mut count = 1;
+        while !self.0.insert(id.clone()) {
+            count += 1;
+            id = format!("{name}-{count}");
+        }
+        id
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 
 mod build;
 pub mod cron;
+pub mod django;
 pub mod ini;
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
-use super::{cron, ini};
+use super::{cron, django, ini};
+use crate::config::write::Remarks;
 use crate::config::{Node, Problems, write, yaml};
 
 /// A file of a forerunner with the native file and the problems that it must become.
@@ -40,26 +41,42 @@ const FIXTURES: &[Fixture] = &fixtures![
     "cron-full.yaml",
     "cron-bad.yaml",
     "cron-odd.yaml",
+    "django-readme.py",
+    "django-postgres.py",
+    "django-sockets.py",
+    "django-mail.py",
+    "django-odd.py",
+    "django-bad.py",
 ];
 
 /// Translates a text as the loader would.
 fn translate(name: &str, text: &str) -> (Option<Node>, Problems) {
+    let (converted, problems) = convert(name, text);
+    (converted.map(|(node, _)| node), problems)
+}
+
+/// Translates a text as the loader would, with what is to be remarked.
+fn convert(name: &str, text: &str) -> (Option<(Node, Remarks)>, Problems) {
     let mut problems = Problems::default();
     let source = problems.add_source(name, text);
+    if name.ends_with(".py") {
+        let converted = django::convert(source, text, &mut problems);
+        return (converted.map(|converted| (converted.node, converted.remarks)), problems);
+    }
     if name.ends_with(".conf") {
         let node = ini::translate(source, text, Path::new("/launch"), &mut problems);
-        return (Some(node), problems);
+        return (Some((node, Remarks::default())), problems);
     }
     let node = yaml::read(source, text, &mut problems).map(|document| cron::translate(&document, &mut problems));
-    (node, problems)
+    (node.map(|node| (node, Remarks::default())), problems)
 }
 
 #[test]
 fn every_file_becomes_exactly_this() {
     let mut wrong = String::new();
     for Fixture { name, text, native, problems } in FIXTURES {
-        let (node, found) = translate(name, text);
-        let written = node.map(|node| write::write(&node)).unwrap_or_default();
+        let (converted, found) = convert(name, text);
+        let written = converted.map(|(node, remarks)| write::with_remarks(&node, &remarks)).unwrap_or_default();
         for (what, found, expected) in [("native", &*written, *native), ("problems", &*found.render(), *problems)] {
             if found != expected {
                 let _ = writeln!(wrong, "--- {name}.{what} should be\n{expected}--- but is\n{found}");
@@ -100,14 +117,14 @@ fn files_are_recognised_by_what_is_in_them() {
 
 /// What is converted reads back as the tree that is decoded when the file is read directly.
 fn reads_back(name: &str, text: &str) -> Result<(), TestCaseError> {
-    let (Some(node), problems) = translate(name, text) else { return Ok(()) };
+    let (Some((node, remarks)), problems) = convert(name, text) else { return Ok(()) };
     if problems.has_errors() {
         return Ok(());
     }
-    let written = write::write(&node);
+    let written = write::with_remarks(&node, &remarks);
     let again = yaml::read(0, &written, &mut Problems::default());
     let again = again.ok_or_else(|| TestCaseError::fail(format!("this is not YAML:\n{written}")))?;
-    prop_assert_eq!(write::write(&again), written);
+    prop_assert_eq!(write::write(&again), write::write(&node), "{}", written);
     Ok(())
 }
 
@@ -149,5 +166,35 @@ proptest! {
     ) {
         reads_back("a.yaml", &format!("tests:\n{}", lines.join("\n")))?;
         reads_back("a.yaml", &lines.join("\n"))?;
+    }
+
+    #[test]
+    fn no_settings_panic_and_what_is_converted_reads_back(
+        words in prop::collection::vec(
+            prop_oneof![
+                prop::sample::select(vec![
+                    "HEARTBEAT = ", "DATABASES = ", "CACHES = ", "ADMINS = ", "{", "}", "[", "]", "(", ")", ": ", ", ", "\n",
+                    "'class': 'heartbeat.heartbeats.Db'", "'class': 'heartbeat.heartbeats.Flag', 'filename': '/f'",
+                    "'class': 'heartbeat.heartbeats.Cache'", "'class': 'a.B', 'url': X", "'actions': {'takedown': True}",
+                    "'actions': {'mail_admins': 1}", "'default': {", "'ENGINE': 'django.db.backends.postgresql'",
+                    "'ENGINE': 'mysql'", "'ENGINE': 'sqlite3', 'NAME': B / 'x'", "'HOST': ", "'PASSWORD': ", "'a'", "\"b\"",
+                    "os.environ['X']", "os.environ.get('X', 'd')", "env('Y')", "f'{x}'", "b''", "'''", "\\\n", "    ", "\t",
+                    "if x:", "def f():", "from a import *", "import b", "x", "x = ", "x += ", "x['a'] = ", "lambda y: ", " + ",
+                    " / ", " or ", "**x", "*x", "# c\n", ";", "=", "for", "-1", "0x1F", "1e5", "'BACKEND': 'RedisCache'",
+                    "'BACKEND': 'MemcachedCache'", "'LOCATION': 'redis://u:p@h:1/2?db=3'", "'LOCATION': ['unix:/s', 'h:1']",
+                    "(('A', 'a@b'),)", "'\\x41\\n\\u2028'", "dict(a=1)", "'$HOME ${X} # x'",
+                ]).prop_map(str::to_owned),
+                "\\PC{0,6}",
+                "[\"'\\[\\](){}:,=\\\\\n\r a-fru0-9]{0,12}",
+            ],
+            0..60,
+        ),
+    ) {
+        let text = words.concat();
+        reads_back("a.py", &text)?;
+        // Most of that is no Python: within brackets that are closed and lines that end, more of it is.
+        let closed: String = text.chars().filter(|c| !"()[]{}'\"\\\n\r".contains(*c)).collect();
+        reads_back("a.py", &format!("HEARTBEAT = {{'a': {{'class': 'heartbeat.heartbeats.Db', {closed}}}}}\n{text}"))?;
+        reads_back("a.py", &format!("HEARTBEAT = {{'a': {{'class': 'a.B', 'x': [{closed}], 'y': ({closed})}}}}\n"))?;
     }
 }

@@ -1,8 +1,8 @@
 //! Alerts become alerts: every one of them receives every message, whatever their number.
 
 use super::shell;
-use super::{Ids, Item, expected};
-use crate::config::forerunners::build::{self, Map};
+use super::{Item, expected};
+use crate::config::forerunners::build::{self, Ids, Map};
 use crate::config::node::{Body, Node};
 use crate::config::problem::did_you_mean;
 use crate::config::{Problem, Problems, Span};

@@ -221,21 +221,3 @@ fn known(types: &[&str]) -> String {
 fn expected(what: &str, node: &Node, problems: &mut Problems) {
     problems.push(Problem::error(node.span, format!("expected {what}, found {}", node.describe())));
 }
-
-/// Names that are there once: a second `Google` becomes `Google-2`.
-#[derive(Default)]
-struct Ids(std::collections::HashSet<String>);
-
-impl Ids {
-    fn unused(&mut self, name: &str) -> String {
-        let name = build::id(name);
-        let name = if name.is_empty() { "-" } else { &name };
-        let mut id = name.to_owned();
-        let mut count = 1;
-        while !self.0.insert(id.clone()) {
-            count += 1;
-            id = format!("{name}-{count}");
-        }
-        id
-    }
-}

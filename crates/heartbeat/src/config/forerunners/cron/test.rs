@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::message::{self, Own};
-use super::{Ids, Item, expected};
-use crate::config::forerunners::build::{self, Map};
+use super::{Item, expected};
+use crate::config::forerunners::build::{self, Ids, Map};
 use crate::config::node::{Body, Key, Node};
 use crate::config::problem::did_you_mean;
 use crate::config::{Problem, Problems, Span};

@@ -14,7 +14,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use self::dialect::{Found, Ini, Section};
-use super::build::{self, Map};
+use super::build::{self, Ids, Map};
 use crate::config::node::Node;
 use crate::config::problem::did_you_mean;
 use crate::config::{Problem, Problems, Span};
@@ -415,7 +415,7 @@ impl<'i> Translator<'i> {
 /// The native checks, with the names of the actions that they get.
 fn checks(drafts: Vec<Draft<'_>>, scope: Scope, actions: &[&str], top: Span) -> Map {
     let mut checks = Map::new(top);
-    let mut taken = HashSet::new();
+    let mut ids = Ids::default();
     for Draft { section, mut map, action } in drafts {
         let (names, at): (Vec<&str>, Span) = match (scope, &action) {
             (Scope::System, Some((_, at))) => (actions.to_vec(), *at),
@@ -427,20 +427,10 @@ fn checks(drafts: Vec<Draft<'_>>, scope: Scope, actions: &[&str], top: Span) -> 
             let names = names.into_iter().map(|name| build::plain(name, at)).collect();
             map.put("actions", at, build::list(names, at));
         }
-        let mut id = build::id(&section.name);
-        if id != section.name {
+        if build::id(&section.name) != section.name {
             map.put("name", section.span, build::plain(&section.name, section.span));
         }
-        if id.is_empty() {
-            id.push('-');
-        }
-        let base = id.clone();
-        let mut count = 1;
-        while !taken.insert(id.clone()) {
-            count += 1;
-            id = format!("{base}-{count}");
-        }
-        checks.put(id, section.span, map.finish());
+        checks.put(ids.unused(&section.name), section.span, map.finish());
     }
     checks
 }
