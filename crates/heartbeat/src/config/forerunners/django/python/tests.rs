@@ -155,7 +155,7 @@ fn what_is_not_taken_is_remembered_with_its_place() {
         ("X = 1\nX += 1\nX['a']['b'] = 2; X.update(a)\nX['a'].pop()\ndel X\n", "X 2:1, X 3:1, X 3:18, X 4:1, X 5:5"),
         ("X = 1\n(a, X), b = c\n[*X] = d\n", "X 2:5, X 3:3"),
         ("X = 1\nif a:\n    X = 2\nfor b in c: X = 3\n", "X 3:5, X 4:13"),
-        ("from a import (b as X,\n c)\nimport d.X\n", "X 1:21, X 2:10"),
+        ("from a import (b as X,\n c)\nimport d.X\n", "X 1:21, X 3:10"),
         ("A = 1\nA += 1\nB = [A]\nX = B\n", "A 2:1"),
         // An assignment makes good for what was before, unless that has gone elsewhere.
         ("X = 1\nX += 1\nX = 2\n", ""),
