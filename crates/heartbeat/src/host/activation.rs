@@ -41,11 +41,21 @@ fn passed(variable: &dyn Fn(&str) -> Option<String>) -> Vec<(String, RawFd)> {
     // More than the kernel would give to a process is no number of descriptors.
     let count = number("LISTEN_FDS").filter(|count| *count <= 1 << 16).unwrap_or(0);
     let names = variable("LISTEN_FDNAMES").unwrap_or_default();
-    let names = names.split(':').map(str::to_owned).chain(std::iter::repeat("unknown".to_owned()));
+    let names = names
+        .split(':')
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .chain(std::iter::repeat("unknown".to_owned()));
     names.zip(START..).take(count as usize).collect()
 }
 
 impl Activation {
+    /// What a test passes.
+    #[cfg(test)]
+    pub(crate) fn of(passed: impl IntoIterator<Item = (String, RawFd)>) -> Self {
+        Self { passed: passed.into_iter().collect() }
+    }
+
     /// The sockets of that name, or all that are left.
     ///
     /// # Errors
@@ -95,4 +105,32 @@ fn own(number: RawFd) -> Result<OwnedFd, String> {
     // The one that was passed would go on into every child.
     nix::unistd::close(number).map_err(|errno| failed(errno.into()))?;
     received.ok_or_else(|| failed(std::io::ErrorKind::UnexpectedEof.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passed_by(listen: &[(&str, &str)]) -> Vec<(String, RawFd)> {
+        let variable =
+            |name: &str| listen.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        passed(&variable)
+    }
+
+    #[test]
+    fn only_what_is_meant_for_this_process_is_taken() {
+        let pid = std::process::id().to_string();
+        let named = |names: &[(&str, RawFd)]| -> Vec<_> {
+            names.iter().map(|(name, number)| ((*name).to_owned(), *number)).collect()
+        };
+        assert_eq!(passed_by(&[]), []);
+        assert_eq!(passed_by(&[("LISTEN_PID", "1"), ("LISTEN_FDS", "1")]), []);
+        assert_eq!(passed_by(&[("LISTEN_FDS", "1")]), []);
+        assert_eq!(passed_by(&[("LISTEN_PID", &pid), ("LISTEN_FDS", "-1")]), []);
+        assert_eq!(passed_by(&[("LISTEN_PID", &pid), ("LISTEN_FDS", "99999999")]), []);
+        let unnamed = passed_by(&[("LISTEN_PID", &pid), ("LISTEN_FDS", "2")]);
+        assert_eq!(unnamed, named(&[("unknown", 3), ("unknown", 4)]));
+        let some = passed_by(&[("LISTEN_PID", &pid), ("LISTEN_FDS", "2"), ("LISTEN_FDNAMES", "web:agent")]);
+        assert_eq!(some, named(&[("web", 3), ("agent", 4)]));
+    }
 }

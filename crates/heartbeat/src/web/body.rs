@@ -96,3 +96,79 @@ fn size(line: &[u8]) -> Result<u64, Refusal> {
         _ => Err(Refusal::Garbage),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// How much of the bytes is body, if they come in pieces of these lengths; `None` while there is more to come.
+    fn skip(framing: Framing, bytes: &[u8], pieces: &[usize]) -> Result<Option<usize>, Refusal> {
+        let mut body = Body::of(framing).expect("one that is read");
+        let (mut passed, mut arrived) = (0, 0);
+        let mut pieces = pieces.iter().cycle();
+        loop {
+            passed += body.skip(&bytes[passed..arrived])?;
+            if body == Body::Done {
+                return Ok(Some(passed));
+            }
+            if arrived == bytes.len() {
+                return Ok(None);
+            }
+            arrived = (arrived + pieces.next().map_or(1, |piece| (*piece).max(1))).min(bytes.len());
+        }
+    }
+
+    fn chunked(text: &str) -> Result<Option<usize>, Refusal> {
+        skip(Framing::Chunked, text.as_bytes(), &[1])
+    }
+
+    #[test]
+    fn chunks_end_with_an_empty_one() {
+        assert_eq!(chunked("0\r\n\r\nGET"), Ok(Some(5)));
+        assert_eq!(chunked("3\r\nabc\r\n0\r\n\r\nGET"), Ok(Some(13)));
+        assert_eq!(chunked("3 ;a=b\nabc\n000\nA: b\n\n"), Ok(Some(21)));
+        assert_eq!(chunked("3\r\nabc\r\n0\r\nA: b\r\n"), Ok(None));
+        for wrong in
+            ["\r\n", "-1\r\n", "+1\r\n", "x\r\n", " 1\r\n", "1\r\nab\r\n", "fffffffffffffffff\r\n", "\u{e9}\r\n"]
+        {
+            assert_eq!(chunked(wrong), Err(Refusal::Garbage), "{wrong:?}");
+        }
+        assert_eq!(chunked(&"1".repeat(2000)), Err(Refusal::Garbage));
+        assert_eq!(chunked(&format!("0\r\n{}", "A".repeat(2000))), Err(Refusal::Garbage));
+    }
+
+    #[test]
+    fn a_length_is_a_length() {
+        assert_eq!(Body::of(Framing::Length(0)), Some(Body::Done));
+        assert_eq!(skip(Framing::Length(3), b"abcGET", &[2]), Ok(Some(3)));
+        assert_eq!(skip(Framing::Length(7), b"abcGET", &[2]), Ok(None));
+        assert_eq!(Body::of(Framing::Length(LONGEST + 1)), None);
+        assert_eq!(Body::of(Framing::Faulty), None);
+    }
+
+    proptest! {
+        #[test]
+        fn where_the_network_cuts_changes_nothing(
+            chunks in proptest::collection::vec("[a-z\r\n]{0,20}", 0..6),
+            after in "[a-z]{0,9}",
+            pieces in proptest::collection::vec(1_usize..9, 1..20),
+        ) {
+            let chunks = chunks.iter().filter(|chunk| !chunk.is_empty());
+            let written: String = chunks.map(|chunk| format!("{:x}\r\n{chunk}\r\n", chunk.len())).collect();
+            let written = format!("{written}0\r\nTrailer: x\r\n\r\n");
+            let bytes = format!("{written}{after}");
+            prop_assert_eq!(skip(Framing::Chunked, bytes.as_bytes(), &pieces), Ok(Some(written.len())));
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(
+            bytes in proptest::collection::vec(proptest::sample::select(b"0123aF;\r\n x\0\xff".to_vec()), 0..60),
+            pieces in proptest::collection::vec(1_usize..9, 1..20),
+        ) {
+            let whole = skip(Framing::Chunked, &bytes, &[usize::MAX / 2]);
+            prop_assert_eq!(skip(Framing::Chunked, &bytes, &pieces), whole);
+        }
+    }
+}

@@ -210,3 +210,74 @@ impl<'a> Lines<'a> {
 fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn framing(lines: &str) -> Result<Framing, Refusal> {
+        read(format!("POST / HTTP/1.1\r\n{lines}\r\n").as_bytes()).map(|head| head.expect("complete").framing)
+    }
+
+    #[test]
+    fn targets_have_four_forms() {
+        assert_eq!(split("/a/b?c=d?e"), ("/a/b", Some("c=d?e")));
+        assert_eq!(split("http://user@host:80/a?b"), ("/a", Some("b")));
+        assert_eq!(split("http://host?b"), ("", Some("b")));
+        assert_eq!(split("http://host"), ("", None));
+        assert_eq!(split("*"), ("", None));
+        assert_eq!(split("/a?b=http://c/"), ("/a", Some("b=http://c/")));
+        assert_eq!(split("//host/a"), ("//host/a", None));
+        assert_eq!(split("host:443"), ("host:443", None));
+    }
+
+    #[test]
+    fn the_body_is_where_the_head_says() {
+        assert_eq!(framing(""), Ok(Framing::Length(0)));
+        assert_eq!(framing("content-length: 007\r\n"), Ok(Framing::Length(7)));
+        assert_eq!(framing("Content-Length: 18446744073709551616\r\n"), Ok(Framing::Length(u64::MAX)));
+        assert_eq!(framing("Transfer-Encoding: CHUNKED\r\n"), Ok(Framing::Chunked));
+        assert_eq!(framing("Transfer-Encoding: chunked\r\nTransfer-Encoding: gzip\r\n"), Err(Refusal::Coding));
+        assert_eq!(framing("Transfer-Encoding:\r\n"), Err(Refusal::Coding));
+        assert_eq!(framing("Content-Length: 1,\r\n"), Err(Refusal::Garbage));
+        assert_eq!(framing("Content-Length: 0x1\r\n"), Err(Refusal::Garbage));
+    }
+
+    /// Bytes that are nearly a request.
+    fn nearly() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop_oneof![
+            4 => proptest::sample::select(vec![
+                "GET ", "/heartbeat/status/", " HTTP/1.1", "\r\n", "\n", "\r\n\r\n", "Content-Length: 3", "Connection: close",
+                "Transfer-Encoding: chunked", "X-Forwarded-For: ::1", ": ", " ", ",", "\0", "\r", "http://", "*",
+            ]).prop_map(|piece| piece.as_bytes().to_vec()),
+            1 => proptest::collection::vec(any::<u8>(), 0..6),
+        ];
+        proptest::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in prop_oneof![nearly(), proptest::collection::vec(any::<u8>(), 0..9000)]) {
+            if let Ok(Some(head)) = read(&bytes) {
+                prop_assert!(head.length <= bytes.len().min(LONGEST));
+                prop_assert!(bytes[..head.length].ends_with(b"\n"));
+            }
+        }
+
+        /// Where the network cuts a request changes nothing, and nothing after a head belongs to it.
+        #[test]
+        fn a_head_ends_where_it_ends(bytes in nearly(), more in proptest::collection::vec(any::<u8>(), 0..40)) {
+            let request = [b"GET /livez HTTP/1.1\r\nA: b\r\n", bytes.as_slice(), b"\r\n\r\n"].concat();
+            if let Ok(Some(head)) = read(&request) {
+                let longer = [request.as_slice(), &more].concat();
+                let same = read(&longer);
+                prop_assert!(matches!(&same, Ok(Some(again)) if again.length == head.length && again.framing == head.framing));
+                for cut in 0..head.length {
+                    prop_assert!(matches!(read(&request[..cut]), Ok(None)), "cut at {}", cut);
+                }
+            }
+        }
+    }
+}

@@ -295,3 +295,109 @@ impl Value for Listens {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{Problems, yaml};
+
+    /// What becomes of a value in the file `/etc/heartbeat/heartbeat.yaml`.
+    fn decode<T: Value>(written: &str) -> Result<T, String> {
+        let mut problems = Problems::default();
+        let source = problems.add_source("/etc/heartbeat/heartbeat.yaml", written);
+        let node = yaml::read(source, written, &mut problems).expect("YAML");
+        let none = |_: &str| None;
+        let mut context = Context::new(problems, &none);
+        let value = T::decode(&node, &mut context);
+        match context.problems.has_errors() {
+            true => Err(context.problems.render()),
+            false => Ok(value.expect("a value or a problem")),
+        }
+    }
+
+    #[test]
+    fn addresses_are_written_in_many_ways() {
+        let tcp = |text: &str| Address::Tcp(text.parse().unwrap());
+        for (written, address) in [
+            ("127.0.0.1:8811", tcp("127.0.0.1:8811")),
+            ("0.0.0.0:80", tcp("0.0.0.0:80")),
+            ("'[::1]:8811'", tcp("[::1]:8811")),
+            ("'[::]:8811'", Address::Any(8811)),
+            (":8811", Address::Any(8811)),
+            ("'*:8811'", Address::Any(8811)),
+            ("localhost:0", Address::Localhost(0)),
+            ("unix:/run/heartbeat.sock", Address::Unix("/run/heartbeat.sock".into())),
+            ("unix:heartbeat.sock", Address::Unix("/etc/heartbeat/heartbeat.sock".into())),
+            ("systemd", Address::Systemd(None)),
+            ("'systemd:'", Address::Systemd(None)),
+            ("systemd:web", Address::Systemd(Some("web".into()))),
+        ] {
+            assert_eq!(decode::<Address>(written), Ok(address.clone()), "{written}");
+            let again = format!("'{}'", address.show().as_text().unwrap());
+            assert_eq!(decode::<Address>(&again), Ok(address), "{written}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_explained() {
+        for (written, help) in [
+            ("8811", "`127.0.0.1:8811` for this machine alone, `*:8811` for everybody"),
+            ("127.0.0.1", "add a port: `127.0.0.1:8811`"),
+            ("'::1'", "add a port: `[::1]:8811`"),
+            ("2001:db8::7:8811x", "a port is a whole number"),
+            ("http://127.0.0.1:8811/", "write `127.0.0.1:8811`"),
+            ("https://web1.example.org/", "an address is no URL"),
+            ("web1:8811", "names are not looked up here"),
+            ("systemd:80", "names are not looked up here"),
+            ("127.0.0.1:99999", "a port is a whole number from 0 to 65535"),
+            ("localhost:+80", "names are not looked up here"),
+            ("/run/heartbeat.sock", "did you mean `unix:/run/heartbeat.sock`?"),
+            ("'unix:'", "expected an address"),
+            ("", "expected an address"),
+        ] {
+            let said = decode::<Address>(written).unwrap_err();
+            assert!(said.contains(help), "{written}: {said}");
+        }
+        let long = format!("unix:/run/{}", "x".repeat(103));
+        assert!(decode::<Address>(&long).unwrap_err().contains("at most 107 bytes, this one has 108"));
+    }
+
+    #[test]
+    fn one_or_several_plain_or_with_more() {
+        let one = decode::<Listens>("127.0.0.1:8811").unwrap();
+        assert_eq!(one.0.len(), 1);
+        let written = "[ 127.0.0.1:8811, { address: 'unix:/run/a.sock', mode: '0660' }, \
+                       { address: '*:8443', tls: { certificate: a.pem, key: { env: KEY } } }, \
+                       { address: '*:8444', tls: { certificate: a.pem, key: k.pem } } ]";
+        let several = decode::<Listens>(written).unwrap();
+        assert_eq!(several.0[1].mode, Some(Mode(0o660)));
+        let keys: Vec<_> = several.0[2..].iter().map(|listen| listen.tls.clone().unwrap()).collect();
+        assert_eq!(keys[0].certificate, Path::new("/etc/heartbeat/a.pem"));
+        assert_eq!(keys[0].key, Some(Secret::Env("KEY".into())));
+        assert_eq!(keys[1].key, Some(Secret::File("/etc/heartbeat/k.pem".into())));
+        for listens in [one, several] {
+            let shown = crate::config::write::write(&Node::map([("listen", listens.show())]));
+            let again = shown.strip_prefix("listen:").unwrap();
+            assert_eq!(decode::<Listens>(again), Ok(listens), "{shown}");
+        }
+    }
+
+    #[test]
+    fn mistakes_in_a_listener_are_named() {
+        for (written, expected) in [
+            ("{ adress: 127.0.0.1:80 }", "did you mean `address`?"),
+            ("{ tls: { certificate: a } }", "a listener lacks `address`"),
+            ("{ address: '*:80', tls: { key: a } }", "lacks `certificate`"),
+            ("{ address: '*:80', mode: '0660' }", "`mode` is for Unix sockets"),
+            ("{ address: 'unix:a', mode: rw }", "expected permissions in octal"),
+            ("{ address: 'unix:a', mode: '1777' }", "expected permissions in octal"),
+            ("{ address: 'unix:a', mode: '0888' }", "expected permissions in octal"),
+            ("[ [ ] ]", "expected an address"),
+        ] {
+            let said = decode::<Listens>(written).unwrap_err();
+            assert!(said.contains(expected), "{written}: {said}");
+        }
+    }
+}

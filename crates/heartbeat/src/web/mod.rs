@@ -11,6 +11,10 @@ mod http;
 pub mod listen;
 pub mod polls;
 mod reception;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 pub mod tls;
 
 use std::io;

@@ -289,3 +289,110 @@ fn in_a_row(count: &AtomicU32, again: bool) {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Now {
+        let millis = i64::try_from(seconds).unwrap() * 1000;
+        Now { mono: Mono::from_origin(Duration::from_secs(seconds)), wall: Wall::from_unix_millis(millis) }
+    }
+
+    fn peer(number: u32) -> Peer {
+        Peer::Address(std::net::Ipv4Addr::from(0x0a00_0000 + number).into())
+    }
+
+    fn only(polls: &Polls, now: Now) -> Poller {
+        let mut list = polls.list(now);
+        assert_eq!(list.len(), 1);
+        list.remove(0)
+    }
+
+    #[test]
+    fn a_poller_has_a_pace_and_a_latest_answer() {
+        let polls = Arc::new(Polls::default());
+        let view: Arc<str> = "status".into();
+        let poll = |second, answer, status| {
+            polls.of(peer(1), Transport::Http).count_answer(Some(&view), Some(answer), status, at(second));
+        };
+        poll(10, Answer::Ok, 200);
+        let first = only(&polls, at(11));
+        assert_eq!((first.interval, first.first, first.silent), (None, at(10).wall, Duration::from_secs(1)));
+        (12..=20).step_by(2).for_each(|second| poll(second, Answer::Ok, 200));
+        poll(22, Answer::Drained, 503);
+        poll(24, Answer::Drained, 503);
+        let drained = only(&polls, at(27));
+        assert_eq!(drained.polls.into_iter().collect::<Vec<_>>(), [(200, 6), (503, 2)]);
+        assert_eq!(drained.interval, Some(Duration::from_secs(2)));
+        assert_eq!((drained.first, drained.last, drained.silent), (at(10).wall, at(24).wall, Duration::from_secs(3)));
+        assert_eq!((drained.status, drained.drained_in_a_row, drained.refused_in_a_row), (503, 2, 2));
+        poll(26, Answer::Down, 503);
+        let down = only(&polls, at(27));
+        assert_eq!((down.drained_in_a_row, down.refused_in_a_row), (0, 3));
+        poll(28, Answer::Ok, 200);
+        let up = only(&polls, at(29));
+        assert_eq!((up.drained_in_a_row, up.refused_in_a_row), (0, 0));
+    }
+
+    #[test]
+    fn a_new_pace_is_believed_after_a_few_polls() {
+        let polls = Arc::new(Polls::default());
+        let mut counters = polls.of(peer(1), Transport::Http);
+        (0..10).for_each(|poll| counters.count_answer(None, None, 404, at(10 + 2 * poll)));
+        (0..12).for_each(|poll| counters.count_answer(None, None, 404, at(40 + 10 * poll)));
+        let interval = only(&polls, at(200)).interval.unwrap();
+        assert!((9..=11).contains(&interval.as_secs()), "{interval:?}");
+    }
+
+    #[test]
+    fn views_transports_and_peers_are_told_apart() {
+        let polls = Arc::new(Polls::default());
+        let (status, live): (Arc<str>, Arc<str>) = ("status".into(), "live".into());
+        let mut http = polls.of(peer(1), Transport::Http);
+        http.count_answer(Some(&status), Some(Answer::Ok), 200, at(1));
+        http.count_answer(Some(&live), Some(Answer::Ok), 200, at(2));
+        http.count_answer(None, None, 404, at(3));
+        polls.of(peer(1), Transport::Agent).count_answer(Some(&status), Some(Answer::Ok), 200, at(4));
+        polls.of(Peer::Unix, Transport::Http).count_answer(Some(&status), Some(Answer::Ok), 200, at(5));
+        let list = polls.list(at(6));
+        let keys: Vec<_> =
+            list.iter().map(|poller| (poller.peer.to_string(), poller.transport, poller.view.as_deref())).collect();
+        let address = || "10.0.0.1".to_owned();
+        assert_eq!(
+            keys,
+            [
+                ("unix".to_owned(), Transport::Http, Some("status")),
+                (address(), Transport::Http, None),
+                (address(), Transport::Http, Some("live")),
+                (address(), Transport::Http, Some("status")),
+                (address(), Transport::Agent, Some("status")),
+            ]
+        );
+        let written = serde_json::to_string(&list).unwrap();
+        assert_eq!(serde_json::from_str::<Vec<Poller>>(&written).unwrap(), list);
+    }
+
+    #[test]
+    fn the_longest_silent_one_is_forgotten_and_may_come_back() {
+        let polls = Arc::new(Polls::default());
+        let mut early = polls.of(peer(0), Transport::Http);
+        early.count_answer(None, None, 404, at(1));
+        for number in 1..=1000 {
+            polls.of(peer(number), Transport::Http).count_answer(None, None, 404, at(1 + u64::from(number)));
+        }
+        let remembered = |peer| polls.list(at(2000)).into_iter().any(|poller| poller.peer == peer);
+        assert_eq!(polls.list(at(2000)).len(), POLLERS);
+        assert!(!remembered(peer(0)) && !remembered(peer(744)) && remembered(peer(745)));
+        early.count_answer(None, None, 404, at(1500));
+        assert!(remembered(peer(0)) && !remembered(peer(745)));
+    }
+
+    #[test]
+    fn a_status_too_many_is_counted_all_the_same() {
+        let polls = Arc::new(Polls::default());
+        let mut counters = polls.of(Peer::Unix, Transport::Http);
+        (200..220).for_each(|status| counters.count_answer(None, None, status, at(1)));
+        assert_eq!(only(&polls, at(2)).polls.values().sum::<u64>(), 20);
+    }
+}

@@ -1,5 +1,6 @@
 //! Accepting connections at one door, for whatever protocol.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
@@ -19,6 +20,8 @@ use crate::host::clock;
 
 /// After a failure to accept that is ours.
 const BREATH: Duration = Duration::from_millis(10);
+/// At the end, for those who are on their way already.
+const LAST_CALL: Duration = Duration::from_millis(50);
 /// Between two lines in the log about that.
 const TOLD_AGAIN: Duration = Duration::from_secs(60);
 
@@ -78,21 +81,29 @@ impl<P: Protocol> Reception<P> {
         Ok(Self { listener, tls, _file: file, desk: Desk { protocol, polls, crowd } })
     }
 
-    /// Lets everybody in until all is to end; those too who had come before that.
+    /// Lets everybody in until all is to end, and those who were on their way by then.
     pub(super) async fn serve(self, mut closing: watch::Receiver<bool>) {
-        let mut told = None;
-        loop {
-            let accepted = tokio::select! {
-                accepted = self.listener.accept() => accepted,
-                _ = closing.wait_for(|closing| *closing) => break,
-            };
-            match accepted {
-                Ok((socket, peer)) => self.desk.welcome(socket, peer, self.tls.as_deref()),
-                Err(error) => self.desk.endure(&error, &mut told).await,
-            }
+        let end = async {
+            // Without a sender it is the end too.
+            let _ = closing.wait_for(|closing| *closing).await;
+            tokio::time::sleep(LAST_CALL).await;
+        };
+        tokio::select! {
+            never = self.accept() => match never {},
+            () = end => {}
         }
         for (socket, peer) in self.listener.into_waiting() {
             self.desk.welcome(socket, peer, self.tls.as_deref());
+        }
+    }
+
+    async fn accept(&self) -> Infallible {
+        let mut told = None;
+        loop {
+            match self.listener.accept().await {
+                Ok((socket, peer)) => self.desk.welcome(socket, peer, self.tls.as_deref()),
+                Err(error) => self.desk.endure(&error, &mut told).await,
+            }
         }
     }
 }

@@ -1,0 +1,119 @@
+//! More connections than there is room for, and more polls than anybody sends.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use crate::host::clock;
+use crate::web::testing::{Rig, answer, comes_true, connect, rest, status};
+use crate::web::{Bounds, Options};
+
+const POLL: &str = "GET /heartbeat/status/ HTTP/1.1\r\nHost: web1\r\nUser-Agent: a load balancer\r\n\r\n";
+const ONCE: &str = "OPTIONS /heartbeat/status/ HTTP/1.0\r\n\r\n";
+
+fn room_for(connections: u32) -> Options {
+    Options { connections: Some(connections), ..Options::default() }
+}
+
+/// Whether the other side has hung up.
+fn is_gone(stream: &TcpStream) -> bool {
+    stream.set_nonblocking(true).unwrap();
+    match (&*stream).read(&mut [0]) {
+        Ok(0) => true,
+        Ok(_) => false,
+        Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+    }
+}
+
+#[test]
+fn who_never_asks_makes_room_for_who_does() {
+    let rig = Rig::with(room_for(16), Bounds { request: Duration::from_secs(600), ..Bounds::default() });
+    let mut resting = rig.connect();
+    resting.write_all(POLL.as_bytes()).unwrap();
+    assert_eq!(status(&answer(&mut resting).0), 200);
+    let half_open: Vec<_> = (0..100)
+        .map(|place| {
+            let mut stream = rig.connect();
+            if place % 2 == 0 {
+                stream.write_all(b"GET /heart").unwrap();
+            }
+            stream
+        })
+        .collect();
+    assert_eq!(status(&rig.talk(ONCE)), 200);
+    assert!(comes_true(|| half_open.iter().filter(|stream| !is_gone(stream)).count() <= 15));
+    assert!(half_open[..80].iter().all(is_gone), "the longest silent ones go first");
+    resting.write_all(POLL.as_bytes()).unwrap();
+    assert_eq!(status(&answer(&mut resting).0), 200, "one that has asked before is the last to go");
+}
+
+#[test]
+fn among_those_who_rest_the_longest_resting_one_goes() {
+    let rig = Rig::with(room_for(4), Bounds::default());
+    let mut resting: Vec<_> = (0..4).map(|_| rig.connect()).collect();
+    for place in [1, 2, 3, 0] {
+        resting[place].write_all(POLL.as_bytes()).unwrap();
+        assert_eq!(status(&answer(&mut resting[place]).0), 200);
+    }
+    assert_eq!(status(&rig.talk(ONCE)), 200);
+    assert!(comes_true(|| is_gone(&resting[1])));
+    assert!(!is_gone(&resting[2]) && !is_gone(&resting[3]) && !is_gone(&resting[0]));
+}
+
+/// The 99th percentile.
+fn p99(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() * 99 / 100]
+}
+
+/// A thread that answers as fast as this machine, as loaded as it is, lets anybody answer.
+fn bare_server() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 512]);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+        }
+    });
+    address
+}
+
+fn timed(address: SocketAddr) -> Duration {
+    let began = clock::mono();
+    let mut stream = connect(address);
+    stream.write_all(ONCE.as_bytes()).unwrap();
+    assert!(rest(stream).starts_with("HTTP/1.1 200 OK\r\n"));
+    clock::mono().since(began)
+}
+
+#[test]
+fn five_thousand_half_open_connections_keep_nobody_from_an_answer() {
+    const HALF_OPEN: usize = 5000;
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    assert!(hard >= 12_000, "this test opens 10,000 sockets: raise the limit on open files (`ulimit -Hn`)");
+    setrlimit(Resource::RLIMIT_NOFILE, 12_000.max(getrlimit(Resource::RLIMIT_NOFILE).unwrap().0), hard).unwrap();
+    let rig = Rig::with(room_for(1024), Bounds { request: Duration::from_secs(600), ..Bounds::default() });
+    let address = rig.address();
+    let half_open: Vec<_> = (0..HALF_OPEN)
+        .map(|_| {
+            let mut stream = connect(address);
+            stream.write_all(b"GET /heartbeat/status/ HTTP/1.1\r\nX-Slow: ").unwrap();
+            stream
+        })
+        .collect();
+    let bare = bare_server();
+    let pollers: Vec<_> = (0..4)
+        .map(|_| std::thread::spawn(move || (0..2500).map(|_| (timed(address), timed(bare))).collect::<Vec<_>>()))
+        .collect();
+    let times: Vec<_> = pollers.into_iter().flat_map(|poller| poller.join().expect("all answered")).collect();
+    let (ours, theirs): (Vec<_>, Vec<_>) = times.into_iter().unzip();
+    assert_eq!(ours.len(), 10_000);
+    let (ours, theirs) = (p99(ours), p99(theirs));
+    // On a machine that is busy with something else, nobody is fast.
+    assert!(ours < Duration::from_millis(50).max(theirs * 5), "p99 {ours:?}; of a bare server {theirs:?}");
+    assert!(half_open.iter().filter(|stream| !is_gone(stream)).count() <= 1024, "the room is bounded");
+}
