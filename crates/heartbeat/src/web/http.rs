@@ -133,7 +133,7 @@ impl Protocol for Http {
 }
 
 impl Http {
-    /// Waits for a request. `None`: the peer hung up, or all is about to end.
+    /// Waits for a request. `None`: the peer hung up.
     async fn listen<S>(
         &self,
         stream: &mut S,
@@ -161,9 +161,6 @@ impl Http {
             if seen > 0 && !has_begun {
                 has_begun = true;
                 visit.seat.begins();
-            }
-            if buffer.is_empty() && visit.seat.is_closing() {
-                return Ok(None);
             }
             buffer.reserve(READ);
             if stream.read_buf(buffer).await? == 0 {
