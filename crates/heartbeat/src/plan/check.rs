@@ -202,8 +202,8 @@ pub(super) fn derive_id(node: &Node, context: &mut Context<'_>) -> Option<String
 }
 
 /// The schemes and keys of kinds that are planned, so that the answer is better than "unknown".
-const LATER: [&str; 14] =
-    ["push", "mysql", "smtp", "smtps", "ssh", "dns", "grpc", "grpcs", "icmp", "mqtt", "mqtts", "nats", "amqp", "amqps"];
+const LATER: [&str; 13] =
+    ["push", "smtp", "smtps", "ssh", "dns", "grpc", "grpcs", "icmp", "mqtt", "mqtts", "nats", "amqp", "amqps"];
 
 /// The kind that a merged check is of; `None` has been reported.
 pub(super) fn pick(kinds: Kinds, what: &str, merged: &Node, context: &mut Context<'_>) -> Option<&'static Kind> {

@@ -21,6 +21,7 @@ pub mod database;
 pub mod expect;
 pub mod http;
 pub mod memcached;
+pub mod mysql;
 pub mod net;
 pub mod postgres;
 pub mod redis;
@@ -115,8 +116,16 @@ impl Failure {
 }
 
 /// Every kind of check.
-pub static KINDS: &[Kind] =
-    &[http::KIND, tcp::KIND, postgres::KIND, redis::KIND, memcached::KIND, command::COMMAND, command::SHELL];
+pub static KINDS: &[Kind] = &[
+    http::KIND,
+    tcp::KIND,
+    postgres::KIND,
+    mysql::KIND,
+    redis::KIND,
+    memcached::KIND,
+    command::COMMAND,
+    command::SHELL,
+];
 
 /// One probe's result with everything that people may want to see.
 #[derive(Clone, Debug, PartialEq, Eq)]

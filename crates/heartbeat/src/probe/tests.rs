@@ -59,6 +59,8 @@ fn a_canary_is_shown_nowhere() {
         "{ url: 'tcp://h:1', send: c4n4ry }",
         "url: 'postgres://u:c4n4ry@h/db'",
         "{ url: 'postgres://u@h/db', password: c4n4ry }",
+        "url: 'mysql://u:c4n4ry@h/db'",
+        "{ url: 'mariadb://u@h/db', password: c4n4ry }",
         "{ url: 'redis://u:c4n4ry@h' }",
         "{ url: 'redis+unix:///s', password: c4n4ry }",
         "{ url: 'memcached://u:c4n4ry@h' }",

@@ -69,6 +69,8 @@ pub struct Login {
     pub database: Option<String>,
     /// The parameters of the URL.
     pub parameters: Vec<(String, String)>,
+    /// Whether what is said does not leave this machine.
+    pub is_local: bool,
 }
 
 /// A session, and what was learned on the way.
@@ -229,6 +231,7 @@ impl<P: Protocol> Spec for Server<P> {
                 password: self.password.as_ref().map(|secret| secret.reveal(&env::variable)).transpose()?,
                 database: self.url.database(),
                 parameters: self.url.parameters(),
+                is_local: matches!(self.place, Place::Socket(_)),
             },
             mode: self.mode,
             way: self.way.clone(),

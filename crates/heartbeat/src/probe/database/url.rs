@@ -65,6 +65,13 @@ impl DatabaseUrl {
         self.url.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
     }
 
+    /// What no protocol has a place for.
+    fn holds_nul(&self) -> bool {
+        let parts = [self.user.clone(), self.database(), Some(self.host())];
+        let parameters = self.parameters().into_iter().map(|(_, value)| Some(value));
+        parts.into_iter().chain(parameters).flatten().any(|part| part.contains('\0'))
+    }
+
     fn parse(text: &str) -> Result<Self, url::ParseError> {
         let (scheme, rest) = text.split_once("://").ok_or(url::ParseError::RelativeUrlWithoutBase)?;
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -97,6 +104,9 @@ impl Value for DatabaseUrl {
             Ok(url) if url.port() == Some(0) => context.error(node.span, "expected a port from 1 to 65535, found 0"),
             Ok(url) if url.url.fragment().is_some() => {
                 context.error(node.span, format!("expected {NOUN}: write a `#` in it as `%23`"))
+            }
+            Ok(url) if url.holds_nul() => {
+                context.error(node.span, format!("expected {NOUN}, found one with a NUL (`%00`)"))
             }
             Ok(url) => Some(url),
             Err(error) => context.error(node.span, format!("expected {NOUN}: {error}")),

@@ -148,3 +148,79 @@ impl Postgres {
         eventually("PostgreSQL speaks TLS", || (self.sql("SHOW ssl") == "on").then_some(())).await;
     }
 }
+
+/// A MariaDB server. `root` may do everything, over the socket and without a password.
+pub(crate) struct MariaDb {
+    pub(crate) process: Process,
+    pub(crate) port: u16,
+    folder: tempfile::TempDir,
+}
+
+impl MariaDb {
+    /// Starts one with options as its command line takes them, with TLS if there is a certificate for it.
+    pub(crate) async fn start(options: &[&str], identity: Option<&Identity>) -> Self {
+        let account = Account::of("mysql", "mariadb-server");
+        let mut folder = tempfile::tempdir().expect("a folder");
+        account.give(folder.path());
+        let data = folder.path().join("data");
+        let mut install = account.program(Path::new("mariadb-install-db"));
+        install.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"]);
+        run(install.args(["--skip-name-resolve", &format!("--datadir={}", data.display())]));
+        let files = identity.map(|identity| {
+            [("server.crt", &identity.chain), ("server.key", &identity.key)].map(|(name, text)| {
+                let path = folder.path().join(name);
+                fs::write(&path, text).expect("our own folder");
+                account.give(&path);
+                path
+            })
+        });
+        loop {
+            let port = free_port();
+            let mut command = account.program(Path::new("/usr/sbin/mariadbd"));
+            command.args(["--no-defaults", "--bind-address=127.0.0.1", "--skip-name-resolve", "--port"]);
+            command.arg(port.to_string()).arg("--datadir").arg(&data);
+            command.arg("--socket").arg(folder.path().join("socket")).arg("--pid-file").arg(folder.path().join("pid"));
+            command.args(["--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=8M"]).args(options);
+            if let Some([certificate, key]) = &files {
+                command.arg("--ssl-cert").arg(certificate).arg("--ssl-key").arg(key);
+            }
+            let process = Process::start(&mut command, &folder.path().join("log"));
+            let mut server = Self { process, port, folder };
+            let ready = eventually("MariaDB is ready", || match server.log().contains("ready for connections") {
+                true => Some(true),
+                false => server.process.has_ended().then_some(false),
+            });
+            if ready.await {
+                return server;
+            }
+            // Somebody may take the port before the server does: it ends then, and another one is tried.
+            assert!(server.log().contains("Address already in use"), "MariaDB ended:\n{}", server.log());
+            folder = server.folder;
+            fs::remove_file(folder.path().join("log")).expect("it is there");
+        }
+    }
+
+    /// Its socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.path().join("socket")
+    }
+
+    /// What it said about itself.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// What `root` is answered.
+    pub(crate) fn sql(&self, sql: &str) -> String {
+        let mut client = Command::new("mariadb");
+        client.args(["--no-defaults", "--user=root", "--batch", "--skip-column-names", "--execute", sql]);
+        run(client.arg("--socket").arg(self.socket()))
+    }
+
+    /// Waits until nobody is connected.
+    pub(crate) async fn is_alone(&self) {
+        const OTHERS: &str = "SELECT count(*) FROM information_schema.processlist \
+                              WHERE user NOT IN ('system user', 'event_scheduler') AND id <> connection_id()";
+        eventually("nobody is connected", || (self.sql(OTHERS) == "0").then_some(())).await;
+    }
+}

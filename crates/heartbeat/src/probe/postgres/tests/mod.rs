@@ -26,6 +26,8 @@ fn what_is_wrong_is_said() {
         ("url: postgres://db:0/app", "expected a port from 1 to 65535"),
         ("url: postgres:app", "expected the URL of a database such as"),
         ("url: 'postgres://db/app#x'", "write a `#` in it as `%23`"),
+        ("url: 'postgres://db/a%00b'", "found one with a NUL"),
+        ("url: postgres://db/?port=x&host=/run", "expected a port from 1 to 65535 for `port`, found `x`"),
         ("url: postgres://db/?sslmode=on", "expected one of `disable`, `allow`, `prefer`, `require`"),
         ("url: postgres://db/?host=db2", "expected an absolute path for `host`"),
         ("url: postgres://db/?sslrootcert=x", "unknown parameter `sslrootcert`"),

@@ -35,22 +35,29 @@ fn check(server: &Postgres, user: &str, keys: &str) -> String {
 }
 
 #[tokio::test]
-async fn logins() {
+async fn a_server_that_is_well() {
     let server = server(&[]).await;
+    logins(&server).await;
+    queries(&server).await;
+    writes(&server).await;
+    nothing_is_left(&server).await;
+}
+
+async fn logins(server: &Postgres) {
     for user in ["app", "md5", "clear"] {
-        let report = passes(&check(&server, user, "password: 's3cret word'")).await;
+        let report = passes(&check(server, user, "password: 's3cret word'")).await;
         assert!(report.phases.connect.is_some() && report.phases.first_byte.is_some() && report.phases.tls.is_none());
-        let wrong = fails(&check(&server, user, "password: 'n0t this'"), Fault::Status).await;
+        let wrong = fails(&check(server, user, "password: 'n0t this'"), Fault::Status).await;
         let said = format!("the login was refused: password authentication failed for user \"{user}\" (28P01)");
         assert_eq!(wrong, said);
-        let missing = fails(&check(&server, user, ""), Fault::Status).await;
+        let missing = fails(&check(server, user, ""), Fault::Status).await;
         assert_eq!(missing, format!("the server wants a password of `{user}`: set `password`"));
     }
     passes(&format!("url: 'postgres://app:s3cret%20word@127.0.0.1:{}/postgres'", server.port)).await;
     passes(&format!("url: 'postgres://trusted@127.0.0.1:{}/postgres?application_name=x'", server.port)).await;
     let nowhere = fails(&format!("url: 'postgres://trusted@127.0.0.1:{}/nowhere'", server.port), Fault::Status).await;
     assert_eq!(nowhere, "the login was refused: database \"nowhere\" does not exist (3D000)");
-    let stranger = fails(&check(&server, "stranger", ""), Fault::Status).await;
+    let stranger = fails(&check(server, "stranger", ""), Fault::Status).await;
     assert!(
         stranger.starts_with("the login was refused: no pg_hba.conf entry for host") && stranger.ends_with("(28000)")
     );
@@ -112,10 +119,8 @@ async fn encryption() {
     fails(&strange("verify-ca"), Fault::Certificate).await;
 }
 
-#[tokio::test]
-async fn queries() {
-    let server = server(&[]).await;
-    let ask = |sql: &str, keys: &str| check(&server, "trusted", &format!("query: \"{sql}\", {keys}"));
+async fn queries(server: &Postgres) {
+    let ask = |sql: &str, keys: &str| check(server, "trusted", &format!("query: \"{sql}\", {keys}"));
     for (sql, value) in [
         ("SELECT 1", "1"),
         ("SELECT 1.50::numeric, 'x'", "1.50"),
@@ -157,24 +162,21 @@ async fn queries() {
     server.is_alone().await;
 }
 
-#[tokio::test]
-async fn writes() {
-    let server = server(&[]).await;
-    let write = |user: &str, keys: &str| check(&server, user, &format!("write: true, {keys}"));
-    let refused = fails(&check(&server, "plain", "write: true"), Fault::Status).await;
+async fn writes(server: &Postgres) {
+    let write = |user: &str, keys: &str| check(server, user, &format!("write: true, {keys}"));
+    let refused = fails(&check(server, "plain", "write: true"), Fault::Status).await;
     let said = "the table `heartbeat` is missing and cannot be created: permission denied for schema public (42501)";
     assert_eq!(refused, said);
     // Two nodes that have never been here make the table at once and never meet in it.
-    let nodes = ["one", "two", "one"].map(|node| no_names().of_node(Some(node)));
     let text = write("trusted", "");
-    let together = nodes.iter().map(|node| async {
-        let prober = spec(&text).build(node).expect("built");
+    let often = async |node| {
+        let prober = spec(&text).build(&no_names().of_node(Some(node))).expect("built");
         for _ in 0..20 {
             let report = run(&*prober, AMPLE).await;
             assert_eq!(report.outcome.verdict, Verdict::Pass, "{:?}", report.outcome);
         }
-    });
-    futures(together).await;
+    };
+    tokio::join!(often("one"), often("two"), often("one"));
     assert_eq!(server.sql("SELECT count(*) FROM heartbeat"), "0");
     // What the dead left behind goes, what the living have just written stays.
     server.sql("INSERT INTO heartbeat VALUES ('a/1', 'x', now() - interval '2 hours'), ('b/2', 'x', now())");
@@ -188,18 +190,8 @@ async fn writes() {
     assert_eq!(read_only, "writing a row failed: cannot execute INSERT in a read-only transaction (25006)");
 }
 
-/// Waits for all of some futures.
-async fn futures(all: impl IntoIterator<Item = impl Future<Output = ()>>) {
-    let mut all: Vec<_> = all.into_iter().map(Box::pin).collect();
-    std::future::poll_fn(|context| {
-        all.retain_mut(|one| one.as_mut().poll(context).is_pending());
-        if all.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
-    })
-    .await;
-}
-
 #[tokio::test]
-async fn a_server_that_is_full_stopped_and_gone() {
+async fn a_server_in_trouble() {
     let mut server = server(&["max_connections=6", "superuser_reserved_connections=3"]).await;
     let text = check(&server, "trusted", "");
     let held: Vec<_> = (0..3)
@@ -234,12 +226,10 @@ async fn a_server_that_is_full_stopped_and_gone() {
     assert_eq!(socket, format!("there is no socket {folder}/no/.s.PGSQL.5432: is the server running?"));
 }
 
-#[tokio::test]
-async fn nothing_is_left_on_the_server() {
-    let server = server(&[]).await;
+async fn nothing_is_left(server: &Postgres) {
     let before = open_sockets();
-    let quick = spec(&check(&server, "trusted", "")).build(&no_names()).expect("built");
-    let slow = spec(&check(&server, "trusted", "query: 'SELECT pg_sleep(600)'")).build(&no_names()).expect("built");
+    let quick = spec(&check(server, "trusted", "")).build(&no_names()).expect("built");
+    let slow = spec(&check(server, "trusted", "query: 'SELECT pg_sleep(600)'")).build(&no_names()).expect("built");
     for round in 0..100_u64 {
         let report = run(&*quick, AMPLE).await;
         assert_eq!(report.outcome.verdict, Verdict::Pass, "{:?}", report.outcome);
