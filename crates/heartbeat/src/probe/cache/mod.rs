@@ -21,6 +21,8 @@ use crate::config::{Fields, Value};
 
 pub mod endpoint;
 mod scratch;
+#[cfg(test)]
+pub(crate) mod suite;
 pub mod wire;
 
 /// So much of an answer is kept even if less would do to compare it: it is shown.

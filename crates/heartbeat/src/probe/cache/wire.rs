@@ -37,9 +37,7 @@ impl<'t> Wire<'t> {
     /// [`Fault::Protocol`] if the server has said more than it was asked for.
     pub async fn send(&mut self, request: &[u8]) -> Result<(), Failure> {
         self.nothing_left()?;
-        if !self.heard {
-            self.trace.enter(Phase::FirstByte);
-        }
+        self.trace.enter(if self.heard { Phase::Query } else { Phase::FirstByte });
         let stream = self.stream.get_mut();
         if stream.write_all(request).await.is_ok() {
             let _ = stream.flush().await;

@@ -1,34 +1,21 @@
 //! The contract of the kind against real servers, and against some that do not keep to the protocol.
 
-use std::time::Duration;
-
-use heartbeat_core::outcome::Verdict;
-use tokio::io::AsyncWriteExt as _;
+use proptest::proptest;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::*;
-use crate::probe::resolve::Resolver;
-use crate::probe::testing::authority::{Authority, self_signed};
-use crate::probe::testing::caches::Memcached as Server;
-use crate::probe::testing::{AMPLE, decode, fails, fake, no_names, passes, probe, probe_in, refusal, spec, times_out};
-use crate::probe::{World, run};
-
-/// A check of a server, with further keys.
-fn check(server: &Server, keys: &str) -> String {
-    format!("{{ url: 'memcached://127.0.0.1:{}', {keys} }}", server.port)
-}
+use crate::probe::cache::suite::{self, check, world_of_node};
+use crate::probe::testing::authority::Authority;
+use crate::probe::testing::caches::{Cache as _, Memcached as Server};
+use crate::probe::testing::{AMPLE, fails, fake, passes, probe, probe_in, refusal};
 
 #[tokio::test]
 async fn a_server_answers() {
     let server = Server::start(&[]).await;
-    let idle = server.statistic("curr_connections");
-    let report = passes(&check(&server, "")).await;
-    assert!(report.phases.connect.is_some() && report.phases.first_byte.is_some(), "{:?}", report.phases);
+    suite::is_measured(&server).await;
     passes(&check(&server, "username: u, password: p")).await;
     assert_eq!(server.ask("get heartbeat:login"), "", "who we are must not be told to others");
-    fails(&check(&server, "expect: { latency: 0s }"), Fault::Latency).await;
-    assert_eq!(probe(&check(&server, "warn: { latency: 0s }")).await.outcome.verdict, Verdict::Warn);
-    server.is_alone(idle).await;
     let folder = tempfile::tempdir().expect("a folder");
     let socket = folder.path().join("socket");
     let process = Server::start_at(&socket).await;
@@ -45,7 +32,7 @@ async fn who_we_are_is_told() {
     let users = folder.path().join("users");
     std::fs::write(&users, "app:hunter2\n").expect("written");
     let server = Server::start(&["-Y", users.to_str().expect("text")]).await;
-    passes(&format!("{{ url: 'memcached://app:hunter2@127.0.0.1:{}', write: true }}", server.port)).await;
+    passes(&format!("{{ url: 'memcached://app:hunter2@127.0.0.1:{}', write: true }}", server.port())).await;
     passes(&check(&server, "username: app, password: hunter2")).await;
     for (keys, said) in [
         ("", "the server does not tell its version: CLIENT_ERROR unauthenticated"),
@@ -59,17 +46,7 @@ async fn who_we_are_is_told() {
 
 #[tokio::test]
 async fn a_password_is_never_repeated() {
-    let echo = fake::serve(|mut stream| async move {
-        let (mut from, mut to) = stream.split();
-        let _ = tokio::io::copy(&mut from, &mut to).await;
-    })
-    .await;
-    let liar = saying("u s3cret\r\n").await;
-    let blamer = saying("CLIENT_ERROR u s3cret\r\n").await;
-    for (server, fault) in [(&echo, Fault::Protocol), (&liar, Fault::Protocol), (&blamer, Fault::Status)] {
-        let reason = fails(&format!("url: memcached://u:s3cret@{}", server.address), fault).await;
-        assert!(!reason.contains("s3cret"), "{reason}");
-    }
+    suite::repeats_no_password::<Server>("CLIENT_ERROR u s3cret\r\n").await;
 }
 
 #[tokio::test]
@@ -97,14 +74,7 @@ async fn a_query_has_its_value() {
 
 #[tokio::test]
 async fn a_server_that_hangs_is_left_in_time_and_forgiven() {
-    let server = Server::start(&[]).await;
-    server.process.stop();
-    assert_eq!(times_out(&check(&server, "")).await, "timed out after 300ms while waiting for the first byte");
-    server.process.go_on();
-    passes(&check(&server, "")).await;
-    let gone = check(&server, "");
-    drop(server);
-    fails(&gone, Fault::Refused).await;
+    suite::may_hang(Server::start(&[]).await).await;
 }
 
 #[tokio::test]
@@ -113,43 +83,22 @@ async fn a_full_server_says_so() {
     let server = Server::start(&["-c", "30"]).await;
     let mut held = Vec::new();
     while probe(&check(&server, "")).await.outcome.fault != Some(Fault::Status) {
-        held.push(TcpStream::connect(("127.0.0.1", server.port)).await.expect("it listens"));
+        held.push(TcpStream::connect(("127.0.0.1", server.port())).await.expect("it listens"));
         assert!(held.len() < 40, "it is never full");
     }
-    for _ in 0..20 {
-        let reason = fails(&check(&server, ""), Fault::Status).await;
-        assert_eq!(reason, "the server does not tell its version: ERROR Too many open connections");
-    }
-    drop(held);
-    let again = async { while probe(&check(&server, "")).await.outcome.verdict != Verdict::Pass {} };
-    tokio::time::timeout(AMPLE, again).await.expect("a place is free again");
+    suite::is_full(&server, held, "the server does not tell its version: ERROR Too many open connections").await;
 }
 
 #[tokio::test]
 async fn the_same_over_tls() {
     let authority = Authority::new();
     let server = Server::start_tls(&authority, &authority.issue(&["127.0.0.1"])).await;
-    let check = |ca: &std::path::Path, keys: &str| {
-        format!("{{ url: 'memcacheds://127.0.0.1:{}', ca: '{}', {keys} }}", server.port, ca.display())
-    };
-    let report = passes(&check(&authority.ca(), "write: true, expect: { certificate: 1d }")).await;
-    assert!(report.phases.tls.is_some());
-    fails(&check(&authority.ca(), "expect: { certificate: 5000000d }"), Fault::Certificate).await;
-    let other = authority.file("other.pem", &self_signed(&["127.0.0.1"]).chain);
-    fails(&check(&other, ""), Fault::Certificate).await;
+    suite::speaks_tls(&server, &authority).await;
 }
 
 #[tokio::test]
-async fn nodes_that_write_at_once_do_not_meet() {
-    let server = Server::start(&[]).await;
-    let world = |node| World::with(Resolver::system()).of_node(Some(node));
-    let text = check(&server, "write: true");
-    for _ in 0..20 {
-        let (one, other) = (world("web 1"), world("web2"));
-        let (one, other) = tokio::join!(probe_in(&one, &text, AMPLE), probe_in(&other, &text, AMPLE));
-        assert_eq!((one.outcome.fault, other.outcome.fault), (None, None), "{one:?} {other:?}");
-    }
-    assert_eq!((server.statistic("curr_items"), server.statistic("cmd_set")), (0, 40));
+async fn what_is_written_is_read_back_and_deleted() {
+    suite::keeps_nodes_apart(&Server::start(&[]).await).await;
     for (read, said) in [("VALUE KEY 0 5\r\nother\r\nEND\r\n", "read `other` back"), ("END\r\n", "read nothing back")] {
         let fake = fake::serve(move |mut stream| async move {
             let set = line(&mut stream).await;
@@ -166,7 +115,7 @@ async fn nodes_that_write_at_once_do_not_meet() {
         })
         .await;
         let text = format!("{{ url: 'memcached://{}', write: true }}", fake.address);
-        let report = probe_in(&world("web 1"), &text, AMPLE).await;
+        let report = probe_in(&world_of_node("web 1"), &text, AMPLE).await;
         assert_eq!(report.outcome.fault, Some(Fault::Body));
         assert!(report.outcome.reason.ends_with(said), "{:?}", report.outcome);
     }
@@ -176,42 +125,20 @@ async fn nodes_that_write_at_once_do_not_meet() {
 async fn line(stream: &mut TcpStream) -> String {
     let mut line = Vec::new();
     while !line.ends_with(b"\r\n") {
-        line.push(tokio::io::AsyncReadExt::read_u8(stream).await.expect("a line"));
+        line.push(stream.read_u8().await.expect("a line"));
     }
     String::from_utf8(line).expect("text").trim_end().to_owned()
 }
 
 #[tokio::test]
 async fn two_hundred_probes_leave_nothing_behind() {
-    let server = Server::start(&[]).await;
-    let idle = server.statistic("curr_connections");
-    let prober = spec(&check(&server, "write: true")).build(&no_names()).expect("builds");
-    for _ in 0..100 {
-        let report = run(&*prober, AMPLE).await;
-        assert_eq!(report.outcome.fault, None, "{:?}", report.outcome);
-    }
-    server.process.stop();
-    for _ in 0..100 {
-        let report = run(&*prober, Duration::from_millis(1)).await;
-        assert_eq!(report.outcome.fault, Some(Fault::Timeout), "{:?}", report.outcome);
-    }
-    server.process.go_on();
-    server.is_alone(idle).await;
-}
-
-/// A server that says this at once.
-async fn saying(bytes: &'static str) -> fake::Fake {
-    fake::serve(move |mut stream| async move {
-        let _ = stream.write_all(bytes.as_bytes()).await;
-        fake::goodbye(stream).await;
-    })
-    .await
+    suite::is_left_alone(&Server::start(&[]).await).await;
 }
 
 #[tokio::test]
 async fn servers_that_do_not_keep_to_the_protocol() {
     const SHORT: &str = "the connection ended early while waiting for the answer";
-    for (keys, bytes, fault, said) in [
+    suite::knows_nonsense::<Server>(&[
         ("", "HTTP/1.1 400 Bad Request\r\n", Fault::Protocol, "expected a version, the server sent `HTTP/1.1 400"),
         ("", "\r\n", Fault::Protocol, "expected a version, the server sent ``"),
         ("", "VERSION 1\n", Fault::Protocol, "expected a line that ends with CR LF"),
@@ -230,37 +157,18 @@ async fn servers_that_do_not_keep_to_the_protocol() {
         ("query: get x", "VALUE x 0 1\r\n1\r\n", Fault::Reset, SHORT),
         ("write: true", "NOT_STORED\r\n", Fault::Protocol, "expected STORED, the server sent `NOT_STORED`"),
         ("write: true", "SERVER_ERROR full\r\n", Fault::Status, "writing a key failed: SERVER_ERROR full"),
-    ] {
-        let server = saying(bytes).await;
-        let reason = fails(&format!("{{ url: 'memcached://{}', {keys} }}", server.address), fault).await;
-        assert!(reason.starts_with(said), "{bytes:?}: {reason}");
-    }
+    ])
+    .await;
 }
 
 #[tokio::test]
 async fn servers_without_end() {
-    let server = fake::serve(|mut stream| async move {
-        let _ = stream.write_all(b"VALUE x 0 1000000000\r\n").await;
-        while stream.write_all(&[b'x'; 65536]).await.is_ok() {}
-    })
-    .await;
-    let reason = times_out(&format!("{{ url: 'memcached://{}', query: get x }}", server.address)).await;
-    assert_eq!(reason, "timed out after 300ms while receiving the answer");
-    let server = fake::serve(|stream| async move { fake::dripping(stream, &[b'V'; 1000]).await }).await;
-    times_out(&format!("url: memcached://{}", server.address)).await;
-    let server = fake::serve(fake::silence).await;
-    times_out(&format!("url: memcached://{}", server.address)).await;
-    let server = fake::serve(|stream| async move { fake::reset(&stream) }).await;
-    fails(&format!("url: memcached://{}", server.address), Fault::Reset).await;
+    suite::leaves_what_never_ends::<Server>(&[("query: get x", "VALUE x 0 1000000000\r\n", "x")]).await;
 }
 
 #[test]
 fn is_shown_without_its_password() {
-    let decoded = decode("url: 'memcached://app:s3cret@Cache.example.org'");
-    let check = decoded.spec.expect("right");
-    assert_eq!(check.target(), "memcached://Cache.example.org");
-    assert_eq!(check.address().as_deref(), Some("cache.example.org:11211"));
-    assert!(!format!("{:?} {check:?} {:?}", decoded.shown, check.values()).contains("s3cret"));
+    suite::shows_no_password::<Server>(11211);
 }
 
 #[test]
@@ -278,5 +186,18 @@ fn what_is_wrong_is_said() {
     ] {
         let found = refusal(text);
         assert!(found.contains(said), "{text}: {found}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn nonsense_is_bounded(
+        bytes in suite::nonsense(&["VALUE k ", "0 ", "1", "9", " ", "\r\n", "END\r\n", "VALUE k 0 1\r\nx\r\n", "ERROR", "x"]),
+        kept in 0..10usize,
+    ) {
+        match suite::hear(bytes, async |wire| get(wire, "failed", "k", kept).await) {
+            Ok(value) => assert!(value.is_none_or(|value| value.len() <= kept)),
+            Err(failure) => assert!(failure.reason.len() <= 1000),
+        }
     }
 }

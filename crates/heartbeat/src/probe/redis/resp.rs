@@ -104,3 +104,60 @@ fn length(line: &[u8]) -> Result<Option<u64>, ()> {
         length => Ok(Some(u64::try_from(length).ok().filter(|length| *length <= LONGEST).ok_or(())?)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::proptest;
+
+    use super::*;
+    use crate::probe::cache::suite::{hear, nonsense};
+    use crate::probe::cache::wire::LINE;
+
+    fn read(bytes: &[u8], kept: usize) -> Result<Reply, Failure> {
+        hear(bytes.to_vec(), async |wire| reply(wire, kept).await)
+    }
+
+    #[test]
+    fn replies_are_told_apart() {
+        let value = |text: &str| Reply::Value(text.into());
+        for (bytes, expected) in [
+            ("+OK\r\n", value("OK")),
+            (":-12\r\n", value("-12")),
+            ("$5\r\na\r\nbc\r\n", value("a\r\nbc")),
+            ("$0\r\n\r\n", value("")),
+            ("$12\r\nabcdefghijkl\r\n", value("abcdefgh")),
+            ("$-1\r\n", Reply::Nil),
+            ("*-1\r\n", Reply::Nil),
+            ("-ERR no\r\n", Reply::Error("ERR no".into())),
+            ("*0\r\n", Reply::List(0, None)),
+            ("*3\r\n$6\r\nmaster\r\n:0\r\n*1\r\n*2\r\n+a\r\n$-1\r\n", Reply::List(3, Some("master".into()))),
+        ] {
+            assert_eq!(read(bytes.as_bytes(), 8), Ok(expected), "{bytes:?}");
+            for end in 0..bytes.len() {
+                read(&bytes.as_bytes()[..end], 8).expect_err("cut short");
+            }
+        }
+        assert_eq!(command(&["SET", "a b", ""]), b"*3\r\n$3\r\nSET\r\n$3\r\na b\r\n$0\r\n\r\n");
+    }
+
+    #[test]
+    fn nesting_takes_no_stack() {
+        let deep = "*1\r\n".repeat(1_000_000) + ":1\r\n";
+        assert_eq!(read(deep.as_bytes(), 8), Ok(Reply::List(1, Some("1".into()))));
+    }
+
+    proptest! {
+        #[test]
+        fn nonsense_is_bounded(
+            bytes in nonsense(&["+", "-", ":", "$", "*", "\r\n", "\n", "0", "1", "2", "-1", "x", "+OK\r\n", "$1\r\nx\r\n", "*2\r\n"]),
+            kept in 0..10usize,
+        ) {
+            match read(&bytes, kept) {
+                Ok(Reply::Value(value) | Reply::List(_, Some(value))) => assert!(value.len() <= kept.max(LINE)),
+                Ok(Reply::Error(words)) => assert!(words.chars().count() <= LINE),
+                Ok(Reply::Nil | Reply::List(_, None)) => {}
+                Err(failure) => assert!(failure.reason.len() <= 1000),
+            }
+        }
+    }
+}

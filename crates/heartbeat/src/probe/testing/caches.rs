@@ -10,10 +10,26 @@ use super::AMPLE;
 use super::authority::{Authority, Identity};
 use super::process::{Process, eventually, free_port, mortal};
 
+/// What the tests want of every cache.
+pub(crate) trait Cache {
+    /// The schemes without and with TLS.
+    const SCHEMES: [&'static str; 2];
+
+    fn port(&self) -> u16;
+
+    fn process(&self) -> &Process;
+
+    /// Waits until it has no client but the one who asks.
+    async fn is_alone(&self);
+
+    /// How many keys it holds.
+    fn keys(&self) -> u64;
+}
+
 /// A Redis server.
 pub(crate) struct Redis {
-    pub(crate) process: Process,
-    pub(crate) port: u16,
+    process: Process,
+    port: u16,
     folder: tempfile::TempDir,
 }
 
@@ -81,17 +97,32 @@ impl Redis {
         answer.read_exact(&mut value).expect("a value");
         String::from_utf8(value).expect("text")
     }
+}
 
-    /// Waits until it has no client but the one who asks.
-    pub(crate) async fn is_alone(&self) {
+impl Cache for Redis {
+    const SCHEMES: [&'static str; 2] = ["redis", "rediss"];
+
+    fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn process(&self) -> &Process {
+        &self.process
+    }
+
+    async fn is_alone(&self) {
         eventually("nobody is connected", || (self.ask("CLIENT LIST").lines().count() == 1).then_some(())).await;
+    }
+
+    fn keys(&self) -> u64 {
+        self.ask("DBSIZE").trim_start_matches(':').parse().expect("a number")
     }
 }
 
 /// A memcached server.
 pub(crate) struct Memcached {
-    pub(crate) process: Process,
-    pub(crate) port: u16,
+    process: Process,
+    port: u16,
     _folder: tempfile::TempDir,
 }
 
@@ -109,8 +140,7 @@ impl Memcached {
             let written = fs::read_to_string(&port_file).ok()?;
             written.lines().find_map(|line| line.strip_prefix("TCP INET: ")?.parse().ok())
         });
-        let port = port.await;
-        Self { process, port, _folder: folder }
+        Self { port: port.await, process, _folder: folder }
     }
 
     /// Starts one that speaks TLS with this certificate.
@@ -147,10 +177,25 @@ impl Memcached {
         let line = statistics.lines().find_map(|line| line.strip_prefix(&format!("STAT {name} ")));
         line.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("no {name} in {statistics}"))
     }
+}
 
-    /// Waits until it has no client but the one who asks, `idle` being how many it counts then.
-    pub(crate) async fn is_alone(&self, idle: u64) {
-        eventually("nobody is connected", || (self.statistic("curr_connections") == idle).then_some(())).await;
+impl Cache for Memcached {
+    const SCHEMES: [&'static str; 2] = ["memcached", "memcacheds"];
+
+    fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn process(&self) -> &Process {
+        &self.process
+    }
+
+    async fn is_alone(&self) {
+        eventually("nobody is connected", || (self.statistic("curr_connections") == 1).then_some(())).await;
+    }
+
+    fn keys(&self) -> u64 {
+        self.statistic("curr_items")
     }
 }
 
