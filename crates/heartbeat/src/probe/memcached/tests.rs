@@ -192,7 +192,7 @@ fn what_is_wrong_is_said() {
 proptest! {
     #[test]
     fn nonsense_is_bounded(
-        bytes in suite::nonsense(&["VALUE k ", "0 ", "1", "9", " ", "\r\n", "END\r\n", "VALUE k 0 1\r\nx\r\n", "ERROR", "x"]),
+        bytes in suite::nonsense(&["VALUE k ", "0 ", "1", "9", " ", "\r\n", "END\r\n", "VALUE k 0 1\r\nx\r\n", "ERROR", "VALUE k 0 12\r\nabcdefghijkl\r\nEND\r\n"]),
         kept in 0..10usize,
     ) {
         match suite::hear(bytes, async |wire| get(wire, "failed", "k", kept).await) {

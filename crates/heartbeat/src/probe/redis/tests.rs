@@ -10,7 +10,7 @@ use crate::probe::cache::suite::{self, check, world_of_node};
 use crate::probe::run;
 use crate::probe::testing::authority::Authority;
 use crate::probe::testing::caches::{Cache as _, Redis as Server};
-use crate::probe::testing::{AMPLE, fails, fake, no_names, passes, probe_in, refusal, spec};
+use crate::probe::testing::{AMPLE, fails, fake, no_names, passes, probe_in, refusal, spec, times_out};
 
 #[tokio::test]
 async fn a_server_answers() {
@@ -159,14 +159,16 @@ async fn what_is_written_is_read_back_and_deleted() {
     suite::keeps_nodes_apart(&Server::start(&[]).await).await;
     let dialogue = |read: &'static str| {
         fake::serve(move |mut stream| async move {
-            let mut asked = String::new();
-            for answer in ["+OK\r\n", read, ":1\r\n"] {
+            let key = "heartbeat:web_1:";
+            let steps = [("SET", 2, "+OK\r\n"), ("GET", 1, read), ("DEL", 1, ":1\r\n")];
+            for (command, keys, answer) in steps {
                 let mut request = [0; 1024];
                 let count = stream.read(&mut request).await.unwrap_or(0);
-                asked.push_str(&String::from_utf8_lossy(&request[..count]));
+                let asked = String::from_utf8_lossy(&request[..count]);
+                assert!(asked.contains(command) && asked.matches(key).count() == keys, "{asked}");
+                assert!(command != "SET" || asked.ends_with("\r\nEX\r\n$2\r\n60\r\n"), "{asked}");
                 let _ = stream.write_all(answer.as_bytes()).await;
             }
-            assert!(asked.matches("heartbeat:web_1:").count() == 4 && asked.contains("EX\r\n$2\r\n60"), "{asked}");
             fake::goodbye(stream).await;
         })
     };
@@ -232,6 +234,13 @@ async fn servers_without_end() {
         ("", "", "*1000\r\n"),
     ])
     .await;
+    let half = fake::serve(|mut stream| async move {
+        let _ = stream.write_all(b"+OK\r\n").await;
+        fake::silence(stream).await;
+    })
+    .await;
+    let reason = times_out(&format!("url: redis://:x@{}", half.address)).await;
+    assert_eq!(reason, "timed out after 300ms while waiting for the answer to the query");
 }
 
 #[test]
