@@ -17,8 +17,8 @@ const SHOWN: usize = 20;
 /// After this the first results are over, whatever is still missing.
 const FIRST: Duration = Duration::from_millis(2500);
 
-/// What is watched, who is told, where the state is kept.
-pub fn print(screen: Screen, config: &Path, plan: &Plan, location: &str) {
+/// What is watched, who is told, where the state is kept, where load balancers are answered.
+pub fn print(screen: Screen, config: &Path, plan: &Plan, location: &str, doors: &[&str]) {
     screen.data(screen.paint(Ink::Strong, format_args!("heartbeat {}", env!("CARGO_PKG_VERSION"))));
     screen.data(format_args!("  file    {}", config.display()));
     screen.data(format_args!("  checks  {}", names(plan.checks.iter().map(|check| check.about.id.as_str()))));
@@ -28,6 +28,9 @@ pub fn print(screen: Screen, config: &Path, plan: &Plan, location: &str) {
     let alerts = plan.alerts.iter().map(|alert| format!("{} ({})", alert.id, alert.spec.target()));
     screen.data(format_args!("  alerts  {}", names(alerts)));
     screen.data(format_args!("  store   {location}"));
+    if !doors.is_empty() {
+        screen.data(format_args!("  answers {}", doors.join(", ")));
+    }
 }
 
 /// A few names and how many more there are.

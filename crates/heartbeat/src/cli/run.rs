@@ -104,7 +104,8 @@ fn serve(
         let mut session = Session::start(built, opened, Mode::Daemon, effects)
             .map_err(|error| refuse(screen, Exit::Fault, format_args!("cannot start the store's thread: {error}")))?;
         if screen.is_interactive() {
-            greeting::print(screen, config, &plan, &location);
+            let doors = doors.as_ref().map(Doors::names).unwrap_or_default();
+            greeting::print(screen, config, &plan, &location, &doors);
             tokio::spawn(greeting::first_results(screen, Arc::clone(&plan), session.driver.watch()));
         }
         let (calls_in, calls) = mpsc::channel(8);

@@ -5,15 +5,19 @@ use std::path::Path;
 
 use heartbeat_core::ledger::Ledger;
 use heartbeat_core::schedule::SLACK;
+use heartbeat_responder::flag::{self, Flag};
 
 use super::args::Global;
 use super::screen::{Ink, Screen};
 use super::{configuration, help_for, load, prepare};
 use crate::exit::Exit;
+use crate::host::clock;
 use crate::plan::{Plan, Storage};
 use crate::run::control::{self, Answer, Request};
+use crate::run::drained::OverlayStatus;
 use crate::run::status::{CheckStatus, Status};
 use crate::store::{self, StoreFault};
+use crate::web::polls::Poller;
 
 /// Prints the states of everything, or of one check, group or action; ends as they are.
 pub fn run(global: &Global, screen: Screen, id: Option<&str>) -> Exit {
@@ -85,7 +89,13 @@ fn from_store(screen: Screen, plan: &Plan, storage: &Storage) -> Result<Status, 
             return Err(Exit::Unknown);
         }
     };
-    Ok(Status::new(plan, &ledger, &BTreeMap::new()))
+    let mut status = Status::new(plan, &ledger, &BTreeMap::new());
+    status.overlay =
+        plan.flag().filter(|flag| flag.takedown).and_then(|flag| match Flag::new(&flag.path).read(clock::wall()) {
+            flag::State::Up => None,
+            flag::State::Down(drain) => Some(OverlayStatus::from(&drain)),
+        });
+    Ok(status)
 }
 
 /// Prints states as a table or as JSON.
@@ -104,6 +114,18 @@ pub fn print(screen: Screen, status: &Status) {
         let result = action.result.as_ref().map(|result| format!("  {result}")).unwrap_or_default();
         let at = action.last_run.as_ref().map(|at| format!(" at {at}")).unwrap_or_default();
         screen.data(format_args!("{:<8} {:<width$}  {verdict}{result}{at}", "action", action.id));
+    }
+    if let Some(overlay) = &status.overlay {
+        let reason = overlay.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        let until = overlay.until.as_ref().map(|until| format!(", until {until}")).unwrap_or_default();
+        screen.data(screen.paint(Ink::Doubtful, format_args!("drained{reason} ({}){until}", overlay.why)));
+    }
+    for poller in &status.pollers {
+        let view = poller.view.as_deref().unwrap_or("no view");
+        let pace = poller.interval.map(|pace| format!(", every {:.1} s", pace.as_secs_f64())).unwrap_or_default();
+        let silent = poller.silent.as_secs();
+        let Poller { peer, transport, status, .. } = poller;
+        screen.data(format_args!("poller   {peer}  {transport} {view}: {status}{pace}, last {silent} s ago"));
     }
     if status.outbox > 0 {
         let owed = if status.outbox == 1 { "1 delivery".to_owned() } else { format!("{} deliveries", status.outbox) };

@@ -29,7 +29,8 @@ fn the_readmes_commands_do_what_it_says() {
     assert!(commands.len() >= 8, "the README shows fewer commands than it did: {commands:?}");
     for command in &commands {
         let command = local(command);
-        let words: Vec<&str> = command.split_whitespace().collect();
+        let words = shell_words::split(&command).expect("a shell's words");
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match words[0] {
             "run" => {
                 let mut program = home.start(&words);
@@ -57,6 +58,15 @@ fn the_readmes_commands_do_what_it_says() {
                 assert_eq!(ended.code, 0, "{command}: {}{}", ended.stdout, ended.stderr);
                 assert!(ended.stdout.starts_with("delivered: "), "{}", ended.stdout);
             }
+            // No load balancer polls here, and no daemon could say so.
+            "down" | "up" => {
+                home.write("flag.yaml", "responder: { flag: heart.beat, drain: { polls: 1, grace: 0s } }\n");
+                let mut with_file = words.clone();
+                with_file.extend(["-c", "flag.yaml"]);
+                let ended = home.run(&with_file);
+                assert_eq!(ended.code, 0, "{command}: {}{}", ended.stdout, ended.stderr);
+                assert_eq!(home.path("heart.beat").exists(), words[0] == "down");
+            }
             // Unknown until the daemon has probed once; it has.
             "demo" | "check" | "init" | "config" | "status" => {
                 let ended = home.run(&words);
@@ -64,6 +74,12 @@ fn the_readmes_commands_do_what_it_says() {
             }
             other => panic!("say here what the README's `heartbeat {other}` should do"),
         }
+    }
+    for (number, block) in blocks("yaml").iter().enumerate() {
+        let name = format!("block-{number}.yaml");
+        home.write(&name, block);
+        let ended = home.run(&["config", "check", "-c", &name]);
+        assert_eq!(ended.code, 0, "{block}\n{}", ended.stderr);
     }
     let smallest = blocks("yaml").into_iter().next().expect("the smallest file");
     assert_eq!(local(&smallest), home.read("heartbeat.yaml"), "`init` writes the file that the README shows");
