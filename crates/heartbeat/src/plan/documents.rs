@@ -77,3 +77,21 @@ fn the_examples_of_the_kinds_load() {
         assert!(plan.is_some(), "{}:\n{}", kind.name, problems.render());
     }
 }
+
+/// What `config convert` makes of each of the Django app's files that are converted in the tests of the forerunners.
+#[test]
+fn the_converted_settings_load() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/forerunners");
+    for (name, checks, alerts) in [("readme", 3, 0), ("postgres", 1, 1), ("mail", 2, 1)] {
+        let text = fs::read_to_string(folder.join(format!("django-{name}.py.native"))).expect("a converted file");
+        let variables = |name: &str| match name {
+            "C_EMAIL" => Some("c@example.org".to_owned()),
+            _ => Some("7".to_owned()),
+        };
+        let loader = Loader { variables: &variables, ..Loader::default() };
+        let (plan, problems) = loader.text("heartbeat.yaml", &text);
+        let plan = plan.unwrap_or_else(|| panic!("{name}\n{}", problems.render()));
+        assert_eq!((plan.checks.len(), plan.alerts.len()), (checks, alerts), "{name}");
+        assert!(plan.responder.is_some(), "{name}");
+    }
+}

@@ -1,6 +1,10 @@
-//! The files of the INI daemon and of the YAML cron utility, as their READMEs show them: only addresses are ours.
+//! The files of the INI daemon, the YAML cron utility and the Django app, as their READMEs show them: only addresses are
+//! ours.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
 use crate::support::{Home, Program, Web, closed_port, wait_for};
 
@@ -151,4 +155,74 @@ fn the_older_state_file_is_taken_over() {
     assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
     assert_eq!(home.lines("told"), ["Google is up"], "an outage that began under the old program ends under ours");
     assert_eq!(home.read(".heartbeat.json"), before, "the old file is left as it was");
+}
+
+/// The README's settings, as they are.
+const SETTINGS: &str = include_str!("../forerunners/django-readme.py");
+
+#[test]
+fn the_django_apps_settings_become_a_responder_that_fails_closed_until_it_is_complete() {
+    let port = closed_port();
+    let flag = Home::new();
+    let home = Home::new();
+    let settings = SETTINGS.replace("/etc/heart.beat", &flag.path("heart.beat").display().to_string());
+    // No mail of this test leaves the machine.
+    let mail = format!("ADMINS = [('Ada', 'ada@example.org')]; EMAIL_PORT = {}", closed_port());
+    home.write("settings.py", &format!("{mail}\n{settings}"));
+    let converted = home.run(&["config", "convert", "settings.py"]);
+    assert_eq!(converted.code, 0, "{}", converted.stderr);
+    for said in ["DATABASES is not in this file", "settings.py:9:18", "`curio.heartbeats.Solr`", "`SOLR_URL`"] {
+        assert!(converted.stderr.contains(said), "{said}\n{}", converted.stderr);
+    }
+    // Nobody has set SOLR_URL: it is part of a comment.
+    home.write("heartbeat.yaml", &converted.stdout.replace("127.0.0.1:8811", &format!("127.0.0.1:{port}")));
+    let checked = home.run(&["config", "check"]);
+    assert_eq!((checked.code, checked.stderr.as_str()), (0, ""), "{}", checked.stdout);
+    let probed = home.run(&["check", "solr"]);
+    assert!(probed.code == 2 && probed.stdout.contains("to be written anew"), "{}{}", probed.stdout, probed.stderr);
+
+    let program = home.start(&["run", "-s", "state.json"]);
+    let body = wait_for("the responder has probed everything", || {
+        let answer = poll(port)?;
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        (head.starts_with("HTTP/1.1 503 ") && !body.contains("Not tested")).then(|| body.to_owned())
+    });
+    let places =
+        ["\"flag\": \"Ok\"", "\"database\": \"Fail", "\"cache\": \"Fail", "\"solr\": \"Fail", "\"header\": \"503\""]
+            .map(|part| body.find(part).unwrap_or_else(|| panic!("{part}\n{body}")));
+    assert!(places.is_sorted(), "{body}");
+    assert_eq!(program.terminate().code, 0);
+}
+
+/// An answer at the app's path.
+fn poll(port: u16) -> Option<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
+    write!(stream, "GET /heartbeat/status/ HTTP/1.0\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
+
+#[test]
+fn the_django_apps_settings_are_converted_and_never_run() {
+    let home = Home::new();
+    home.write("settings.py", &format!("import os\nos.system('touch {}')\n{SETTINGS}", home.path("proof").display()));
+    for arguments in
+        [&["run", "-c", "settings.py"][..], &["-c", "settings.py"], &["config", "check", "-c", "settings.py"]]
+    {
+        let refused = home.run(arguments);
+        assert_eq!(refused.code, 78, "{arguments:?} {}{}", refused.stdout, refused.stderr);
+        assert!(refused.stderr.contains("heartbeat config convert settings.py"), "{}", refused.stderr);
+    }
+    assert_eq!(home.run(&["config", "convert", "settings.py"]).code, 0);
+    assert!(!home.path("proof").exists(), "something of the settings was executed");
+    home.write("broken.py", "HEARTBEAT = {'flag': \n");
+    let broken = home.run(&["config", "convert", "broken.py"]);
+    assert_eq!((broken.code, broken.stdout.as_str()), (78, ""));
+    assert!(
+        broken.stderr.contains("broken.py:1:13") && broken.stderr.contains("`{` is never closed"),
+        "{}",
+        broken.stderr
+    );
 }

@@ -54,7 +54,7 @@ impl Entries {
         let mut entries = Self::default();
         for (index, (key, value)) in heartbeat.entries.iter().enumerate() {
             let Some(name) = key.as_plain() else {
-                let unmapped = Unmapped::new(key.at, format!("its name was {}", key.describe()));
+                let unmapped = Unmapped::new(key.at, "its name is no literal");
                 entries.unmapped("unnamed", key, value.as_dict(), CAUTIOUS, unmapped, settings);
                 continue;
             };

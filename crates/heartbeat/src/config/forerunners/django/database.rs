@@ -1,6 +1,6 @@
 //! `DATABASES['default']` as a check that writes, reads and deletes a row of its own, as the app did.
 
-use super::python::{Dict, Expr, Piece, Text};
+use super::python::{Dict, Expr, Piece, Text, URL};
 use super::settings::{Default, Settings, Unmapped};
 use super::{encoded, encoded_path, location, native};
 use crate::config::Span;
@@ -83,12 +83,27 @@ pub(super) fn check(asked: Span, settings: &mut Settings<'_>) -> Result<Map, Unm
     match (last, database.backend) {
         ("postgresql" | "postgresql_psycopg2" | "postgis", _) => Ok(server(&POSTGRES, &database, settings)),
         ("mysql", _) | (_, "mysql.connector.django") => Ok(server(&MYSQL, &database, settings)),
+        (_, URL) => Ok(by_url(&database, settings)),
         ("sqlite3" | "spatialite", _) => sqlite(&database, settings),
         _ => {
             let why = format!("no kind of check asks a database of `{}`", database.backend);
             Err(Unmapped::new(database.backend_at, why))
         }
     }
+}
+
+/// A database whose URL the environment gives, or a text.
+fn by_url(database: &Default<'_>, settings: &mut Settings<'_>) -> Map {
+    let at = database.at;
+    let mut map = Map::new(at);
+    if let Some((_, url)) = database.entries.get(URL) {
+        let url = settings.text(url, "DATABASE_URL");
+        map.put("url", at, native(&url, at));
+        let message = format!("the database is that of a URL: it becomes `{}`", url.native());
+        settings.warn(at, message, "see that it begins with `postgres://`, `mysql://` or `sqlite:`");
+    }
+    map.word("write", at, "true");
+    map
 }
 
 fn sqlite(database: &Default<'_>, settings: &mut Settings<'_>) -> Result<Map, Unmapped> {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::python::{Dict, Expr, Module, Origin, Piece, Text, Value};
+use super::python::{Dict, Expr, Module, Origin, Piece, Text, URL, Value};
 use crate::config::forerunners::build::{self, Map};
 use crate::config::node::Node;
 use crate::config::{Problem, Problems, Span};
@@ -67,9 +67,13 @@ impl<'a> Settings<'a> {
         let lacks = |of: &str, name: &str, at| Unmapped::new(at, format!("{of} has no `{name}`"));
         let (_, default) = dict.get("default").ok_or_else(|| lacks(setting, "default", all.at))?;
         let entries = default.as_dict().ok_or_else(|| is(&what, default))?;
-        let (_, class) = entries.get(backend).ok_or_else(|| lacks(&what, backend, default.at))?;
+        let at = default.at;
+        if entries.get(URL).is_some() {
+            return Ok(Default { at, entries, backend: URL, backend_at: at });
+        }
+        let (_, class) = entries.get(backend).ok_or_else(|| lacks(&what, backend, at))?;
         let name = class.as_plain().ok_or_else(|| is(&format!("`{backend}` of {what}"), class))?;
-        Ok(Default { at: default.at, entries, backend: name, backend_at: class.at })
+        Ok(Default { at, entries, backend: name, backend_at: class.at })
     }
 
     /// Where a setting gets its value.

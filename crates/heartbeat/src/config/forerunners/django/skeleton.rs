@@ -18,8 +18,7 @@ pub(super) struct Skeleton {
 
 /// A check that could not be converted, and `why`, on one line.
 pub(super) fn skeleton(settings: &mut Settings<'_>, at: Span, why: &str, parameters: Option<&Dict>) -> Skeleton {
-    let mut remarks =
-        vec![format!("To be written: {why}."), "Until then it fails, and is told as its actions say.".to_owned()];
+    let mut remarks = vec![format!("To be written anew: {why}."), "Until then this check fails.".to_owned()];
     let parameters = parameters.map(|dict| plain_parameters(settings, dict, at)).unwrap_or_default();
     if !parameters.is_empty() {
         remarks.push("It had these parameters:".to_owned());
@@ -39,7 +38,7 @@ pub(super) fn skeleton(settings: &mut Settings<'_>, at: Span, why: &str, paramet
         remarks.extend(indented(&check.finish()));
     }
     let mut map = Map::new(at);
-    let command = format!("echo {} >&2; exit 1", shell_words::quote(&format!("to be written: {why}")));
+    let command = format!("echo {} >&2; exit 1", shell_words::quote(&format!("to be written anew: {why}")));
     map.put("shell", at, build::verbatim(command, at));
     Skeleton { map, remarks }
 }

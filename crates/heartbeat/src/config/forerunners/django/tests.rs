@@ -111,6 +111,20 @@ fn every_engine_has_its_url() {
 }
 
 #[test]
+fn a_database_may_be_given_as_a_url() {
+    for (value, url) in [
+        ("env.db()", "url=${DATABASE_URL}"),
+        ("env.db('SHOP_URL', default='postgres://h/n')", "url=${SHOP_URL:-postgres://h/n}"),
+        ("dj_database_url.config(conn_max_age=600)", "url=${DATABASE_URL}"),
+        ("dj_database_url.parse('mysql://u:p$w@h/n')", "url=mysql://u:p$$w@h/n"),
+    ] {
+        let (found, told) = probed("Db", &format!("DATABASES = {{'default': {value}}}"));
+        assert_eq!(found, url, "{told}");
+        assert!(told.contains("the database is that of a URL") && !told.contains("p$w"), "{told}");
+    }
+}
+
+#[test]
 fn every_backend_has_its_url() {
     const MEMCACHED: &str = "django.core.cache.backends.memcached.PyMemcacheCache";
     const REDIS: &str = "django.core.cache.backends.redis.RedisCache";
@@ -163,7 +177,8 @@ fn every_backend_has_its_url() {
 fn what_cannot_be_asked_fails_and_says_why() {
     for (class, settings, why) in [
         ("Db", "", "DATABASES is not in this file"),
-        ("Db", "DATABASES = {'default': env.db()}", "the entry `default` of DATABASES is a call of `env.db`"),
+        ("Db", "DATABASES = {'default': read()}", "the entry `default` of DATABASES is a call of `read`"),
+        ("Db", "DATABASES = {'default': env.db(more=1)}", "the entry `default` of DATABASES is a call of `env.db`"),
         ("Db", "DATABASES = get()", "DATABASES is a call of `get`"),
         ("Db", "DATABASES = {'other': {}}", "DATABASES has no `default`"),
         ("Db", "DATABASES = {'default': {}}", "the entry `default` of DATABASES has no `ENGINE`"),
@@ -187,7 +202,7 @@ fn what_cannot_be_asked_fails_and_says_why() {
     ] {
         let (found, told) = probed(class, settings);
         assert!(
-            found.starts_with("shell=echo 'to be written: ") && found.ends_with(" >&2; exit 1"),
+            found.starts_with("shell=echo 'to be written anew: ") && found.ends_with(" >&2; exit 1"),
             "{settings}\n{found}"
         );
         assert!(told.contains(why) && told.contains("fails until somebody writes it anew"), "{settings}\n{told}");

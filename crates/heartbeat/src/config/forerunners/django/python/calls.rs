@@ -4,6 +4,10 @@ use std::rc::Rc;
 
 use super::expression::{self, Why};
 use super::value::{Expr, Origin, Piece, Text, Value};
+use crate::config::Span;
+
+/// The entry of a database that is given as a URL. Django has none of that name.
+pub const URL: &str = "(url)";
 
 /// What stands between the brackets of a call.
 #[derive(Debug, Default)]
@@ -29,6 +33,14 @@ pub(super) fn call(path: &str, arguments: Arguments) -> Result<Value, Why> {
             Some(default) => environment(name, default),
             None => unknown(),
         },
+        ("env.db" | "env.dj_db_url" | "dj_database_url.config", [] | [_]) => {
+            let Some(default) = default(None, named, &["conn_max_age", "conn_health_checks"]) else { return unknown() };
+            let usual = Expr { at: Span::default(), value: Value::Text(Text::plain("DATABASE_URL")) };
+            database(environment(plain.first().unwrap_or(&usual), default)?)
+        }
+        ("dj_database_url.parse", [Expr { value: url @ Value::Text(_), .. }]) if named.is_empty() => {
+            database(url.clone())
+        }
         ("os.path.join" | "path.join" | "Path" | "pathlib.Path", [first, more @ ..]) if named.is_empty() => {
             let Value::Text(mut whole) = first.value.clone() else { return unknown() };
             for part in more {
@@ -45,6 +57,13 @@ pub(super) fn call(path: &str, arguments: Arguments) -> Result<Value, Why> {
         ("dict", []) => expression::dict(arguments.named),
         _ => unknown(),
     }
+}
+
+/// What helpers make of the URL of a database: the dictionary that Django wants. Here it keeps the URL.
+fn database(url: Value) -> Result<Value, Why> {
+    let at = Span::default();
+    let key = Expr { at, value: Value::Text(Text::plain(URL)) };
+    expression::dict(vec![(key, Expr { at, value: url })])
 }
 
 /// The default of a look-up, from its place or its keyword; `None` if there is a keyword that changes more than that.

@@ -20,6 +20,7 @@ use self::token::{Kind, Line, Token};
 use crate::config::position::Positions;
 use crate::config::{Problem, Span};
 
+pub use calls::URL;
 pub use value::{Dict, Expr, Origin, Piece, Text, Value};
 
 /// The longest file, in bytes. What people write by hand is a hundredth of it.
