@@ -134,15 +134,16 @@ fn a_new_layout_keeps_the_drains() {
 #[test]
 fn a_word_is_said_without_the_services() {
     let board = board();
-    let word = Word { answer: Answer::Ok, status: 200, ending: false, details: Details::Local };
-    assert_eq!(board.word("status"), Some(word));
-    assert!(word.is_welcome());
+    let of = |view: &str, answer, status, ending| {
+        Some(Word { view: view.into(), answer, status, ending, details: Details::Local })
+    };
+    assert_eq!(board.word("status"), of("status", Answer::Ok, 200, false));
+    assert!(board.word("status").unwrap().is_welcome());
     board.know("database", down("refused"));
-    let down = Word { answer: Answer::Down, status: 503, ..word };
-    assert_eq!(board.word("status"), Some(down));
-    assert!(!down.is_welcome());
+    assert_eq!(board.word("status"), of("status", Answer::Down, 503, false));
+    assert!(!board.word("status").unwrap().is_welcome());
     board.end("SIGTERM");
-    assert_eq!(board.word("status"), Some(Word { ending: true, ..down }), "a failure is said before an end");
-    assert_eq!(board.word("live"), Some(Word { ending: true, ..word }), "but the end is told in any case");
+    assert_eq!(board.word("status"), of("status", Answer::Down, 503, true), "a failure is said before an end");
+    assert_eq!(board.word("live"), of("live", Answer::Ok, 200, true), "but the end is told in any case");
     assert_eq!(board.word("none"), None);
 }

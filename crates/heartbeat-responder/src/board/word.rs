@@ -1,13 +1,17 @@
 //! What a view says to those who know few words: HAProxy's agent check, gRPC clients.
 
+use std::sync::Arc;
+
 use heartbeat_core::answer::{Answer, Situation, answer};
 
 use super::{Board, lock};
 use crate::view::Details;
 
 /// What a view says, without its services.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Word {
+    /// The view's name.
+    pub view: Arc<str>,
     /// Its answer.
     pub answer: Answer,
     /// The HTTP status of that answer: what the configuration lets it count for.
@@ -35,6 +39,6 @@ impl Board {
         let deciding = lock(&panels.state).counts[view.scope];
         let answer = answer(view.question, &Situation { watched: self.is_watched(&panels), drained, deciding });
         let ending = lock(&self.drains).ending.is_some();
-        Some(Word { answer, status: view.statuses.of(answer), ending, details: view.details })
+        Some(Word { view: view.name.clone(), answer, status: view.statuses.of(answer), ending, details: view.details })
     }
 }

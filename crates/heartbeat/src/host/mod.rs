@@ -6,6 +6,7 @@ pub mod daemon;
 pub mod env;
 pub mod failpoint;
 pub mod hostname;
+pub mod load;
 pub mod notify;
 pub mod process;
 pub mod random;

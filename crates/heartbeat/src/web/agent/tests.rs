@@ -1,0 +1,150 @@
+use std::net::IpAddr;
+
+use heartbeat_responder::Standing;
+use heartbeat_responder::view::Layout;
+use tokio::net::{TcpListener, TcpStream};
+
+use super::*;
+use crate::web::polls::{Polls, Transport};
+use crate::web::testing::{board, drain, know, undrain, watched};
+
+const STRANGER: Peer = Peer::Address(IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)));
+
+fn said_to(board: &Arc<Board>, view: &str, peer: Peer) -> String {
+    Agent::new(board.clone(), view, Weight::None).line(peer).0
+}
+
+fn said(board: &Arc<Board>) -> String {
+    said_to(board, "ready", Peer::Unix)
+}
+
+#[test]
+fn both_words_are_said_in_every_state() {
+    let board = board();
+    assert_eq!(said(&board), "up ready 100%\n");
+    drain(&board);
+    assert_eq!(said(&board), "up drain\n");
+    know(&board, Standing::Down);
+    assert_eq!(said(&board), "down ready # down: database\n");
+    undrain(&board);
+    know(&board, Standing::Stale);
+    assert_eq!(said(&board), "down ready # not known any more: database\n");
+    know(&board, Standing::Unknown);
+    assert_eq!(said(&board), "down ready # not known yet: database\n");
+    assert_eq!(said_to(&board, "eager", Peer::Unix), "up ready 100%\n", "it says 200 meanwhile");
+    assert_eq!(said_to(&board, "gone", Peer::Unix), "down ready # there is no such view\n");
+    let unwatched = Arc::new(Board::new(Layout { flag: None, ..crate::web::testing::layout() }));
+    assert_eq!(said(&unwatched), "down ready # the checks are not being watched\n");
+}
+
+#[test]
+fn nothing_ends_after_a_down() {
+    let board = board();
+    know(&board, Standing::Down);
+    board.end("SIGTERM");
+    for view in ["ready", "live"] {
+        assert_eq!(said_to(&board, view, Peer::Unix), "up drain\n", "{view}");
+    }
+}
+
+#[test]
+fn strangers_hear_no_names() {
+    let board = board();
+    for (standing, told) in [
+        (Standing::Down, "a check is down"),
+        (Standing::Stale, "what is known is too old"),
+        (Standing::Unknown, "not known yet"),
+    ] {
+        know(&board, standing);
+        assert_eq!(said_to(&board, "ready", STRANGER), format!("down ready # {told}\n"));
+        assert_eq!(said_to(&board, "token", Peer::Unix), format!("down ready # {told}\n"));
+        assert_ne!(said_to(&board, "public", STRANGER), format!("down ready # {told}\n"));
+    }
+}
+
+#[test]
+fn a_reason_is_one_line_of_ascii_that_fits() {
+    assert_eq!(reason("down: caf\u{e9}\n\u{0}up\r"), "down: caf??up?".replace("caf??up", "caf???up"));
+    let long = reason(&"x".repeat(500));
+    assert_eq!(long.len(), LONGEST);
+    assert!(long.ends_with("x..."));
+    assert_eq!(reason(&"x".repeat(LONGEST)), "x".repeat(LONGEST));
+}
+
+#[test]
+fn a_busy_machine_is_given_less_but_never_nothing() {
+    for (load, percent) in [(0.0, 100), (0.25, 80), (1.0, 50), (2.0, 33), (150.0, 1), (1e9, 1)] {
+        assert_eq!(share(load), percent, "{load}");
+    }
+    let line = Agent::new(board(), "ready", Weight::Load).line(Peer::Unix).0;
+    let percent: u8 =
+        line.strip_prefix("up ready ").and_then(|rest| rest.strip_suffix("%\n")).unwrap().parse().unwrap();
+    assert!((1..=100).contains(&percent));
+}
+
+/// An agent with a connection to it.
+async fn connected(board: &Arc<Board>, polls: &Arc<Polls>) -> (tokio::task::JoinHandle<()>, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (server, address) = listener.accept().await.unwrap();
+    let agent = Agent::new(board.clone(), "ready", Weight::None);
+    let counters = polls.of(Peer::at(address), Transport::Agent);
+    (tokio::spawn(async move { agent.tell(server, counters).await }), client)
+}
+
+async fn hear(client: &mut TcpStream) -> String {
+    let mut heard = String::new();
+    client.read_to_string(&mut heard).await.expect("the end comes without a reset");
+    heard
+}
+
+#[tokio::test]
+async fn a_poller_is_told_and_counted() {
+    let (board, polls) = (board(), Arc::default());
+    for _ in 0..2 {
+        let (telling, mut client) = connected(&board, &polls).await;
+        assert_eq!(hear(&mut client).await, "up ready 100%\n");
+        drop(client);
+        telling.await.unwrap();
+    }
+    drain(&board);
+    let (telling, mut client) = connected(&board, &polls).await;
+    assert_eq!(hear(&mut client).await, "up drain\n");
+    drop(client);
+    telling.await.unwrap();
+    let list = polls.list(clock::now());
+    assert_eq!(list.len(), 1);
+    assert_eq!((list[0].view.as_deref(), list[0].transport), (Some("ready"), Transport::Agent));
+    assert_eq!(list[0].polls, [(200, 2), (503, 1)].into());
+    assert_eq!(list[0].drained_in_a_row, 1);
+}
+
+#[tokio::test]
+async fn what_a_poller_sends_first_costs_it_nothing() {
+    let (board, polls) = (board(), Arc::default());
+    for sent in [&b"web1\n"[..], b"GET / HTTP/1.0\r\n\r\n", &[0; 8 * 1024]] {
+        let (telling, mut client) = connected(&board, &polls).await;
+        client.write_all(sent).await.unwrap();
+        assert_eq!(hear(&mut client).await, "up ready 100%\n");
+        drop(client);
+        telling.await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_holds_an_agent() {
+    let (board, polls) = (board(), Arc::<Polls>::default());
+    let counters = || polls.of(Peer::Unix, Transport::Agent);
+    let agent = Agent::new(board.clone(), "ready", Weight::None);
+    // Who neither reads nor goes: a pipe without room, and one with.
+    for room in [4, 4096] {
+        watched(&board);
+        let (server, _client) = tokio::io::duplex(room);
+        timeout(PATIENCE * 2, agent.tell(server, counters())).await.expect("an end");
+    }
+    // Who talks without an end.
+    let (server, mut client) = tokio::io::duplex(4096);
+    let talking = tokio::spawn(async move { while client.write_all(&[0; 1024]).await.is_ok() {} });
+    timeout(PATIENCE * 2, agent.tell(server, counters())).await.expect("an end");
+    talking.await.unwrap();
+}
