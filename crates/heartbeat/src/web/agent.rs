@@ -6,41 +6,28 @@
 //!
 //! Absent: `maint`, which stops HAProxy's own checks, and `stopped` and `fail`, which mean `down` to it.
 
+mod options;
+
+use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use heartbeat_responder::board::Word;
 use heartbeat_responder::view::Details;
 use heartbeat_responder::{Answer, Board};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::time::timeout;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
+pub use self::options::{Agents, Options, Weight};
+use super::polls::{Peer, Transport};
+use super::reception::{Protocol, Visit, part};
 use crate::host::clock;
 use crate::host::load::Load;
-use crate::web::polls::{Counters, Peer};
-
-/// A poller that has not taken its line and gone within this is left.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// So much of what a poller sends (`agent-send`) is read and thrown away, in bytes.
-const HEARD: usize = 16 * 1024;
 
 /// The longest reason, in characters. HAProxy keeps 127 bytes of `via agent : down (REASON)`.
 const LONGEST: usize = 108;
 
-/// The weight that a server is given while it is up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Weight {
-    /// What HAProxy's configuration says.
-    #[default]
-    None,
-    /// Less of it the busier this machine is.
-    Load,
-}
-
 /// What an agent speaks of.
 #[derive(Debug)]
-pub struct Agent {
+pub(super) struct Agent {
     board: Arc<Board>,
     view: Arc<str>,
     weight: Weight,
@@ -48,9 +35,9 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// An agent that says what this view says.
-    pub fn new(board: Arc<Board>, view: impl Into<Arc<str>>, weight: Weight) -> Self {
-        Self { board, view: view.into(), weight, load: Load::default() }
+    /// An agent as the configuration has it.
+    pub(super) fn new(board: Arc<Board>, options: &Options) -> Self {
+        Self { board, view: options.view.clone(), weight: options.weight, load: Load::default() }
     }
 
     /// What it says now to somebody there, and the word of the view that is behind it. A view that there is not (any more)
@@ -94,29 +81,25 @@ impl Agent {
             .into()
         })
     }
+}
 
-    /// Tells whoever has connected, and waits a moment for them to go.
-    pub async fn tell(&self, mut connection: impl AsyncRead + AsyncWrite + Unpin, mut counters: Counters) {
-        let (line, word) = self.line(counters.peer());
-        let telling = async {
-            connection.write_all(line.as_bytes()).await?;
-            connection.shutdown().await
-        };
-        let Ok(Ok(())) = timeout(PATIENCE, telling).await else { return };
+impl Protocol for Agent {
+    const TRANSPORT: Transport = Transport::Agent;
+
+    async fn converse<S>(&self, mut stream: S, mut visit: Visit) -> io::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (line, word) = self.line(visit.counters.peer());
+        let now = clock::now();
+        visit.seat.answers(now.mono);
+        stream.write_all(line.as_bytes()).await?;
+        stream.flush().await?;
         if let Some(word) = word {
-            counters.count_answer(Some(&word.view), Some(word.answer), word.status, clock::now());
+            visit.counters.count_answer(Some(&word.view), Some(word.answer), word.status, now);
         }
-        // If something unread is left when we close, the system resets the connection, and the line may be lost with it.
-        let mut heard = 0;
-        let mut buffer = [0; 1024];
-        let hearing = async {
-            while heard < HEARD
-                && let Ok(length @ 1..) = connection.read(&mut buffer).await
-            {
-                heard += length;
-            }
-        };
-        let _ = timeout(PATIENCE, hearing).await;
+        // HAProxy may have sent a line of its own (`agent-send`), or may be about to.
+        part(stream).await
     }
 }
 

@@ -14,8 +14,9 @@ use std::sync::Arc;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::Options;
+use super::agent;
 use super::listen::{Address, Listen, Mode};
-use super::tls::Certificates;
+use super::tls::{self, Alpn, Certificates};
 use crate::host::activation::Activation;
 
 /// Connections that wait to be accepted. The kernel's own bound (`net.core.somaxconn`) counts too.
@@ -25,6 +26,8 @@ const BACKLOG: i32 = 4096;
 #[derive(Debug)]
 pub struct Doors {
     pub(super) http: Vec<Door>,
+    pub(super) agents: Vec<(agent::Options, Door)>,
+    pub(super) grpc: Vec<Door>,
     pub(super) connections: usize,
 }
 
@@ -54,24 +57,40 @@ impl Doors {
     pub fn open(options: &Options) -> Result<Self, Vec<String>> {
         let mut passed = Activation::default();
         let mut problems = Vec::new();
-        let http = open_all(&options.listen.0, &mut passed, &mut problems);
+        let http = open_all(&options.listen.0, tls::HTTP, &mut passed, &mut problems);
+        let mut agents = Vec::new();
+        for agent in &options.agents.0 {
+            let doors = open_all(std::slice::from_ref(&agent.listen), tls::HTTP, &mut passed, &mut problems);
+            agents.extend(doors.into_iter().map(|door| (agent.clone(), door)));
+        }
+        let grpc = open_all(&options.grpc.0, tls::HTTP_2, &mut passed, &mut problems);
         match problems.is_empty() {
-            true => Ok(Self { http, connections: options.connections() }),
+            true => Ok(Self { http, agents, grpc, connections: options.connections() }),
             false => Err(problems),
         }
     }
 
     /// Where they are, for people.
     pub fn names(&self) -> Vec<&str> {
-        self.http.iter().map(|door| door.name.as_str()).collect()
+        self.all().map(|door| door.name.as_str()).collect()
+    }
+
+    /// All of them, whatever is spoken there.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Door> {
+        self.http.iter().chain(self.agents.iter().map(|(_, door)| door)).chain(&self.grpc)
     }
 }
 
 /// Opens the doors of one protocol.
-pub(super) fn open_all(listens: &[Listen], passed: &mut Activation, problems: &mut Vec<String>) -> Vec<Door> {
+pub(super) fn open_all(
+    listens: &[Listen],
+    alpn: Alpn,
+    passed: &mut Activation,
+    problems: &mut Vec<String>,
+) -> Vec<Door> {
     let mut doors = Vec::new();
     for listen in listens {
-        match open(listen, passed) {
+        match open(listen, alpn, passed) {
             Ok(opened) => doors.extend(opened),
             Err(problem) => problems.push(problem),
         }
@@ -79,8 +98,8 @@ pub(super) fn open_all(listens: &[Listen], passed: &mut Activation, problems: &m
     doors
 }
 
-fn open(listen: &Listen, passed: &mut Activation) -> Result<Vec<Door>, String> {
-    let tls = listen.tls.as_ref().map(Certificates::load).transpose()?.map(Arc::new);
+fn open(listen: &Listen, alpn: Alpn, passed: &mut Activation) -> Result<Vec<Door>, String> {
+    let tls = listen.tls.as_ref().map(|files| Certificates::load(files, alpn)).transpose()?.map(Arc::new);
     let door = |socket: Bound, file| {
         let name = socket.name(&listen.address);
         Door { name, socket, tls: tls.clone(), file }

@@ -6,7 +6,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::{Buf, Bytes, BytesMut};
@@ -19,16 +18,11 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use super::body::{self, Body};
 use super::head::{self, Refusal};
 use super::polls::Transport;
-use super::reception::{Protocol, Visit};
+use super::reception::{Protocol, Visit, part};
 use crate::host::clock;
 
 /// Read at once at most, beyond what is left of an earlier read.
 const READ: usize = 2048;
-/// When we hang up while the peer still talks, so much is read on, so that the answer is not lost to a reset (RFC 9112,
-/// section 9.6) …
-const LAST_BYTES: usize = 256 * 1024;
-/// … and for so long.
-const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Answers what is on a board.
 #[derive(Debug)]
@@ -236,21 +230,4 @@ async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, refusal: Refus
     stream.write_all(answer.as_bytes()).await?;
     stream.flush().await?;
     part(stream).await
-}
-
-/// Hangs up on a peer that may still be talking.
-async fn part<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> io::Result<()> {
-    stream.shutdown().await?;
-    let mut left = [0; 4096];
-    let mut read = 0;
-    let listening = async {
-        while read < LAST_BYTES {
-            match stream.read(&mut left).await? {
-                0 => break,
-                count => read += count,
-            }
-        }
-        Ok(())
-    };
-    tokio::time::timeout(LAST_WORDS, listening).await.unwrap_or(Ok(()))
 }

@@ -3,9 +3,11 @@
 //! What is answered is decided by a [`Board`], which knows nothing of sockets; what stands on it is not known here. All of it
 //! runs on a thread of its own, so that nothing that a probe, the scheduler or the store does can delay a poll.
 
+pub mod agent;
 mod body;
 mod crowd;
 pub mod doors;
+mod grpc;
 mod head;
 mod http;
 pub mod listen;
@@ -25,17 +27,21 @@ use std::time::Duration;
 use heartbeat_responder::Board;
 use nix::sys::resource::{Resource, getrlimit};
 use tokio::sync::{oneshot, watch};
+use tokio::task;
 
 use crate::config::Fields;
 use crate::config::values::Count;
 use crate::host::clock;
+use agent::{Agent, Agents};
 use crowd::Crowd;
+use doors::Door;
 pub use doors::Doors;
+use grpc::Health;
 use http::Http;
 use listen::{Address, Listens};
 use polls::Polls;
 pub use polls::{Peer, Poller, Transport};
-use reception::Reception;
+use reception::{Protocol, Reception};
 use tls::Certificates;
 
 /// What the configuration says about the wire.
@@ -43,6 +49,10 @@ use tls::Certificates;
 pub struct Options {
     /// Where to answer HTTP.
     pub listen: Listens,
+    /// Where HAProxy's agent checks are answered.
+    pub agents: Agents,
+    /// Where gRPC clients are answered.
+    pub grpc: Listens,
     /// So many connections at once; `None`: as many as the limit on descriptors suggests.
     pub connections: Option<u32>,
 }
@@ -50,7 +60,8 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         let address = Address::Tcp(([127, 0, 0, 1], 8811).into());
-        Self { listen: Listens(vec![address.into()]), connections: None }
+        let (agents, grpc) = (Agents::default(), Listens::default());
+        Self { listen: Listens(vec![address.into()]), agents, grpc, connections: None }
     }
 }
 
@@ -62,11 +73,20 @@ impl Options {
             "Where HTTP is answered: one address or a list. Port 0 is any that is free.",
             Self::default().listen,
         );
+        let agents = fields.optional(
+            "agent",
+            "Where HAProxy's agent checks are answered: an address, a map or a list; `up drain` lets a server finish what it has.",
+        );
+        let grpc = fields.optional(
+            "grpc",
+            "Where gRPC's health service is answered, `grpc.health.v1`, each view by its name: one address or a list.",
+        );
         let connections = fields.optional::<Count>(
             "connections",
             "Connections at once; beyond it the one that has been waiting longest makes room. A quarter of the limit on open files if it is left out, 4096 at most.",
         );
-        Self { listen, connections: connections.map(|count| count.0) }
+        let (agents, grpc) = (agents.unwrap_or_default(), grpc.unwrap_or_default());
+        Self { listen, agents, grpc, connections: connections.map(|count| count.0) }
     }
 
     /// The bound on connections.
@@ -102,19 +122,16 @@ impl Web {
         let (end, ended) = oneshot::channel();
         let polls = Arc::new(Polls::default());
         let names = doors.names().into_iter().map(str::to_owned).collect();
-        let certificates = doors.http.iter().filter_map(|door| door.tls.clone()).collect();
+        let certificates = doors.all().filter_map(|door| door.tls.clone()).collect();
         let crowd = Crowd::new(doors.connections, bounds);
-        let http = Arc::new(Http::new(board));
-        let receptions = {
-            // A socket is registered with the runtime that it is made in.
+        let serving = {
+            // A socket is registered with the runtime that it is made in, and served there.
             let _inside = runtime.enter();
-            let reception = |door| Reception::open(door, http.clone(), polls.clone(), crowd.clone());
-            doors.http.into_iter().map(reception).collect::<io::Result<Vec<_>>>()?
+            let office = Office { polls: polls.clone(), crowd: crowd.clone(), close: close.clone() };
+            office.open(doors, &board)?
         };
         let work = move || {
             runtime.block_on(async {
-                let serving: Vec<_> =
-                    receptions.into_iter().map(|reception| tokio::spawn(reception.serve(close.clone()))).collect();
                 crowd.watch(close).await;
                 for serving in serving {
                     let _ = serving.await;
@@ -159,6 +176,31 @@ impl Drop for Web {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+/// What all receptions share.
+struct Office {
+    polls: Arc<Polls>,
+    crowd: Arc<Crowd>,
+    close: watch::Receiver<bool>,
+}
+
+impl Office {
+    /// Opens a reception at every door.
+    fn open(&self, doors: Doors, board: &Arc<Board>) -> io::Result<Vec<task::JoinHandle<()>>> {
+        let http = Arc::new(Http::new(board.clone()));
+        let health = Arc::new(Health::new(board.clone(), self.close.clone()));
+        let http = doors.http.into_iter().map(|door| self.reception(door, http.clone()));
+        let agent = |(options, door)| self.reception(door, Arc::new(Agent::new(board.clone(), &options)));
+        let agents = doors.agents.into_iter().map(agent);
+        let grpc = doors.grpc.into_iter().map(|door| self.reception(door, health.clone()));
+        http.chain(agents).chain(grpc).collect()
+    }
+
+    fn reception<P: Protocol>(&self, door: Door, protocol: Arc<P>) -> io::Result<task::JoinHandle<()>> {
+        let reception = Reception::open(door, protocol, self.polls.clone(), self.crowd.clone())?;
+        Ok(tokio::spawn(reception.serve(self.close.clone())))
     }
 }
 

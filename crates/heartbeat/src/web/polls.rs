@@ -184,7 +184,7 @@ impl Polls {
 }
 
 /// The counters that one connection uses.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Counters {
     polls: Arc<Polls>,
     peer: Peer,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use heartbeat_core::Mono;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
@@ -18,6 +18,11 @@ use super::polls::{Counters, Peer, Polls, Transport};
 use super::tls::Certificates;
 use crate::host::clock;
 
+/// When we hang up while the peer still talks, so much is read on, so that the answer is not lost to a reset (RFC 9112,
+/// section 9.6) …
+const LAST_BYTES: usize = 256 * 1024;
+/// … and for so long.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// After a failure to accept that is ours.
 const BREATH: Duration = Duration::from_millis(10);
 /// At the end, for those who are on their way already.
@@ -198,4 +203,21 @@ impl<P: Protocol> Desk<P> {
         self.crowd.free_one();
         tokio::time::sleep(BREATH).await;
     }
+}
+
+/// Hangs up on a peer that may still be talking.
+pub(super) async fn part<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> io::Result<()> {
+    stream.shutdown().await?;
+    let mut left = [0; 4096];
+    let mut read = 0;
+    let listening = async {
+        while read < LAST_BYTES {
+            match stream.read(&mut left).await? {
+                0 => break,
+                count => read += count,
+            }
+        }
+        Ok(())
+    };
+    tokio::time::timeout(LAST_WORDS, listening).await.unwrap_or(Ok(()))
 }

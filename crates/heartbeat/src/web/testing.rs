@@ -13,7 +13,13 @@ use heartbeat_responder::flag::{Drain, State};
 use heartbeat_responder::format::Format;
 use heartbeat_responder::view::{Details, FlagRule, Known, Layout, Member, Scope, Service, View};
 
+use tokio::io::{DuplexStream, duplex};
+use tokio::sync::{oneshot, watch};
+
+use super::crowd::Crowd;
 use super::listen::{Listen, Listens};
+use super::polls::{Peer, Polls};
+use super::reception::{Protocol, Visit};
 use super::{Bounds, Doors, Options, Web};
 
 /// Nothing here takes so long.
@@ -41,10 +47,7 @@ impl Rig {
     }
 
     pub(crate) fn behind(doors: Doors, bounds: Bounds) -> Self {
-        let board = Arc::new(Board::new(layout()));
-        board.know("database", Known { standing: Standing::Up, ..Known::default() });
-        board.beat();
-        board.looked();
+        let board = board();
         let web = Web::start_with(doors, board.clone(), bounds).expect("a thread");
         let (stop, stopped) = channel();
         let watched = board.clone();
@@ -67,7 +70,7 @@ impl Rig {
     }
 
     pub(crate) fn drain(&self) {
-        self.board.flag(None, State::Down(Drain::because("maintenance")));
+        drain(&self.board);
     }
 
     /// Sends these bytes and reads until the other side hangs up.
@@ -96,6 +99,30 @@ pub(crate) fn loopback() -> Listen {
     super::listen::Address::Tcp(([127, 0, 0, 1], 0).into()).into()
 }
 
+/// A board on which a service `database` is up. Somebody watches it, for the next seconds.
+pub(crate) fn board() -> Arc<Board> {
+    let board = Board::new(layout());
+    know(&board, Standing::Up);
+    board.beat();
+    board.looked();
+    Arc::new(board)
+}
+
+/// How the service stands now.
+pub(crate) fn know(board: &Board, standing: Standing) {
+    board.know("database", Known { standing, ..Known::default() });
+}
+
+pub(crate) fn drain(board: &Board) {
+    board.flag(None, State::Down(Drain::because("maintenance")));
+}
+
+pub(crate) fn undrain(board: &Board) {
+    board.flag(None, State::Up);
+}
+
+/// Views over the service `database`: `public` and `token` are so with their details, `eager` welcomes requests before it
+/// knows.
 pub(crate) fn layout() -> Layout {
     let view = |name: &str, path: &str, question| View {
         name: name.into(),
@@ -109,7 +136,17 @@ pub(crate) fn layout() -> Layout {
     Layout {
         services: vec![Service { id: "database".into(), target: "".into(), known: Known::default() }],
         scopes: vec![Scope { members: vec![Member { service: 0, takedown: true }] }],
-        views: vec![view("status", "/heartbeat/status/", Question::Ready), view("live", "/livez", Question::Live)],
+        views: vec![
+            view("status", "/heartbeat/status/", Question::Ready),
+            view("live", "/livez", Question::Live),
+            view("ready", "/readyz", Question::Ready),
+            View { details: Details::Public, ..view("public", "/public", Question::Ready) },
+            View { details: Details::Token, ..view("token", "/token", Question::Ready) },
+            View {
+                statuses: Statuses { unknown: 200, ..Statuses::default() },
+                ..view("eager", "/eager", Question::Ready)
+            },
+        ],
         flag: Some(FlagRule { takedown: true }),
         token: None,
     }
@@ -170,4 +207,29 @@ pub(crate) fn comes_true(mut condition: impl FnMut() -> bool) -> bool {
         let _ = never.recv_timeout(Duration::from_millis(10));
     }
     true
+}
+
+/// A connection in memory, of so many bytes, at which that is spoken. The other end of it, and its end.
+pub(super) fn conversation<P: Protocol>(
+    protocol: P,
+    room: usize,
+    bounds: Bounds,
+) -> (DuplexStream, impl Future<Output = ()>) {
+    let (ours, theirs) = duplex(room);
+    let (end, ended) = oneshot::channel::<()>();
+    let (open, closing) = watch::channel(false);
+    let crowd = Crowd::new(1, bounds);
+    let watching = crowd.clone();
+    tokio::spawn(async move { watching.watch(closing).await });
+    crowd.admit(move |seat| async move {
+        let counters = Arc::<Polls>::default().of(Peer::Unix, P::TRANSPORT);
+        // How it ends is no matter; that it does, is.
+        let _ = protocol.converse(theirs, Visit { seat, counters }).await;
+        drop(end);
+    });
+    let ended = async move {
+        let _ = ended.await;
+        drop(open);
+    };
+    (ours, ended)
 }

@@ -13,24 +13,30 @@ use super::listen::Tls;
 use crate::host::env;
 use crate::net::roots;
 
-/// What is offered by ALPN.
-const HTTP: &[&[u8]] = &[b"http/1.1"];
+/// A protocol's name in the negotiation of TLS (RFC 7301, section 6).
+pub(super) type Alpn = &'static [u8];
+
+/// HTTP/1.1.
+pub(super) const HTTP: Alpn = b"http/1.1";
+/// HTTP/2.
+pub(super) const HTTP_2: Alpn = b"h2";
 
 /// A certificate with its key, and where they are.
 #[derive(Debug)]
 pub struct Certificates {
     files: Tls,
+    alpn: Alpn,
     current: ArcSwap<ServerConfig>,
 }
 
 impl Certificates {
-    /// Reads them.
+    /// Reads them, for a door at which that protocol is spoken.
     ///
     /// # Errors
     /// A sentence that names the file and what is wrong with it.
-    pub fn load(files: &Tls) -> Result<Self, String> {
-        let current = ArcSwap::from_pointee(read(files)?);
-        Ok(Self { files: files.clone(), current })
+    pub(super) fn load(files: &Tls, alpn: Alpn) -> Result<Self, String> {
+        let current = ArcSwap::from_pointee(read(files, alpn)?);
+        Ok(Self { files: files.clone(), alpn, current })
     }
 
     /// Reads them again. Connections that are there keep what they have.
@@ -38,7 +44,7 @@ impl Certificates {
     /// # Errors
     /// A sentence about what is wrong with the new ones; the old ones stay in force.
     pub fn reload(&self) -> Result<(), String> {
-        match read(&self.files) {
+        match read(&self.files, self.alpn) {
             Ok(config) => {
                 self.current.store(Arc::new(config));
                 Ok(())
@@ -53,7 +59,7 @@ impl Certificates {
     }
 }
 
-fn read(files: &Tls) -> Result<ServerConfig, String> {
+fn read(files: &Tls, alpn: Alpn) -> Result<ServerConfig, String> {
     let shown = files.certificate.display();
     let chain = roots::certificates(&files.certificate)?;
     let (pem, place) = match &files.key {
@@ -69,6 +75,6 @@ fn read(files: &Tls) -> Result<ServerConfig, String> {
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
         .map_err(|error| format!("the certificate {shown} and its key cannot be used: {error}"))?;
-    config.alpn_protocols = HTTP.iter().map(|protocol| protocol.to_vec()).collect();
+    config.alpn_protocols = vec![alpn.to_vec()];
     Ok(config)
 }

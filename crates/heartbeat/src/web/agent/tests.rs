@@ -1,17 +1,23 @@
 use std::net::IpAddr;
+use std::time::Duration;
 
 use heartbeat_responder::Standing;
 use heartbeat_responder::view::Layout;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
 use super::*;
-use crate::web::polls::{Polls, Transport};
-use crate::web::testing::{board, drain, know, undrain, watched};
+use crate::web::Bounds;
+use crate::web::listen::Listens;
+use crate::web::testing::{PATIENCE, Rig, board, conversation, drain, know, layout, loopback, undrain};
 
 const STRANGER: Peer = Peer::Address(IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)));
 
+fn options(view: &str, weight: Weight) -> Options {
+    Options { listen: loopback(), view: view.into(), weight }
+}
+
 fn said_to(board: &Arc<Board>, view: &str, peer: Peer) -> String {
-    Agent::new(board.clone(), view, Weight::None).line(peer).0
+    Agent::new(board.clone(), &options(view, Weight::None)).line(peer).0
 }
 
 fn said(board: &Arc<Board>) -> String {
@@ -33,7 +39,7 @@ fn both_words_are_said_in_every_state() {
     assert_eq!(said(&board), "down ready # not known yet: database\n");
     assert_eq!(said_to(&board, "eager", Peer::Unix), "up ready 100%\n", "it says 200 meanwhile");
     assert_eq!(said_to(&board, "gone", Peer::Unix), "down ready # there is no such view\n");
-    let unwatched = Arc::new(Board::new(Layout { flag: None, ..crate::web::testing::layout() }));
+    let unwatched = Arc::new(Board::new(Layout { flag: None, ..layout() }));
     assert_eq!(said(&unwatched), "down ready # the checks are not being watched\n");
 }
 
@@ -76,75 +82,53 @@ fn a_busy_machine_is_given_less_but_never_nothing() {
     for (load, percent) in [(0.0, 100), (0.25, 80), (1.0, 50), (2.0, 33), (150.0, 1), (1e9, 1)] {
         assert_eq!(share(load), percent, "{load}");
     }
-    let line = Agent::new(board(), "ready", Weight::Load).line(Peer::Unix).0;
+    let line = Agent::new(board(), &options("ready", Weight::Load)).line(Peer::Unix).0;
     let percent: u8 =
         line.strip_prefix("up ready ").and_then(|rest| rest.strip_suffix("%\n")).unwrap().parse().unwrap();
     assert!((1..=100).contains(&percent));
 }
 
-/// An agent with a connection to it.
-async fn connected(board: &Arc<Board>, polls: &Arc<Polls>) -> (tokio::task::JoinHandle<()>, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    let (server, address) = listener.accept().await.unwrap();
-    let agent = Agent::new(board.clone(), "ready", Weight::None);
-    let counters = polls.of(Peer::at(address), Transport::Agent);
-    (tokio::spawn(async move { agent.tell(server, counters).await }), client)
+/// An agent at a port of its own.
+fn rig() -> Rig {
+    let agents = Agents(vec![options("ready", Weight::None)]);
+    let options = crate::web::Options { listen: Listens::default(), agents, ..crate::web::Options::default() };
+    Rig::with(options, Bounds::default())
 }
 
-async fn hear(client: &mut TcpStream) -> String {
-    let mut heard = String::new();
-    client.read_to_string(&mut heard).await.expect("the end comes without a reset");
-    heard
-}
-
-#[tokio::test]
-async fn a_poller_is_told_and_counted() {
-    let (board, polls) = (board(), Arc::default());
+#[test]
+fn a_poller_is_told_and_counted() {
+    let rig = rig();
     for _ in 0..2 {
-        let (telling, mut client) = connected(&board, &polls).await;
-        assert_eq!(hear(&mut client).await, "up ready 100%\n");
-        drop(client);
-        telling.await.unwrap();
+        assert_eq!(rig.talk(""), "up ready 100%\n");
     }
-    drain(&board);
-    let (telling, mut client) = connected(&board, &polls).await;
-    assert_eq!(hear(&mut client).await, "up drain\n");
-    drop(client);
-    telling.await.unwrap();
-    let list = polls.list(clock::now());
-    assert_eq!(list.len(), 1);
-    assert_eq!((list[0].view.as_deref(), list[0].transport), (Some("ready"), Transport::Agent));
-    assert_eq!(list[0].polls, [(200, 2), (503, 1)].into());
-    assert_eq!(list[0].drained_in_a_row, 1);
+    rig.drain();
+    assert_eq!(rig.talk(""), "up drain\n");
+    let [poller] = &rig.web().polls()[..] else { panic!("one poller was expected") };
+    assert_eq!((poller.view.as_deref(), poller.transport), (Some("ready"), Transport::Agent));
+    assert_eq!(poller.polls, [(200, 2), (503, 1)].into());
+    assert_eq!(poller.drained_in_a_row, 1);
+}
+
+#[test]
+fn what_a_poller_sends_first_costs_it_nothing() {
+    let rig = rig();
+    for sent in [&b"web1\n"[..], b"GET / HTTP/1.0\r\n\r\n", &[0; 8 * 1024]] {
+        assert_eq!(rig.talk(sent), "up ready 100%\n");
+    }
 }
 
 #[tokio::test]
-async fn what_a_poller_sends_first_costs_it_nothing() {
-    let (board, polls) = (board(), Arc::default());
-    for sent in [&b"web1\n"[..], b"GET / HTTP/1.0\r\n\r\n", &[0; 8 * 1024]] {
-        let (telling, mut client) = connected(&board, &polls).await;
-        client.write_all(sent).await.unwrap();
-        assert_eq!(hear(&mut client).await, "up ready 100%\n");
-        drop(client);
-        telling.await.unwrap();
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn nobody_holds_an_agent() {
-    let (board, polls) = (board(), Arc::<Polls>::default());
-    let counters = || polls.of(Peer::Unix, Transport::Agent);
-    let agent = Agent::new(board.clone(), "ready", Weight::None);
-    // Who neither reads nor goes: a pipe without room, and one with.
+    let bounds = Bounds { answer: Duration::from_millis(100), ..Bounds::default() };
+    let converse = |room| conversation(Agent::new(board(), &options("ready", Weight::None)), room, bounds);
+    // Who neither reads nor goes: a pipe without room for a line, and one with.
     for room in [4, 4096] {
-        watched(&board);
-        let (server, _client) = tokio::io::duplex(room);
-        timeout(PATIENCE * 2, agent.tell(server, counters())).await.expect("an end");
+        let (_stream, ended) = converse(room);
+        timeout(PATIENCE, ended).await.expect("an end");
     }
     // Who talks without an end.
-    let (server, mut client) = tokio::io::duplex(4096);
-    let talking = tokio::spawn(async move { while client.write_all(&[0; 1024]).await.is_ok() {} });
-    timeout(PATIENCE * 2, agent.tell(server, counters())).await.expect("an end");
+    let (mut stream, ended) = converse(4096);
+    let talking = tokio::spawn(async move { while stream.write_all(&[0; 1024]).await.is_ok() {} });
+    timeout(PATIENCE, ended).await.expect("an end");
     talking.await.unwrap();
 }

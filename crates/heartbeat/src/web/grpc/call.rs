@@ -6,9 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::SendResponse;
+use heartbeat_responder::Answer;
 use heartbeat_responder::board::Word;
 use http::Request;
-use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::message::{self, ServingStatus};
@@ -33,10 +33,8 @@ const MOST_LISTED: usize = 100;
 
 /// A call under way.
 pub(super) struct Call {
-    pub(super) health: Arc<Health>,
+    pub(super) health: Health,
     pub(super) counters: Counters,
-    /// True when everything ends.
-    pub(super) ending: watch::Receiver<bool>,
 }
 
 impl Call {
@@ -103,7 +101,7 @@ impl Call {
         loop {
             // Somebody who reads slowly is told the latest, not all that has been.
             reply.room(message::LONGEST_STATUS).await?;
-            let ending = *self.ending.borrow() || self.ending.has_changed().is_err();
+            let ending = *self.health.ending.borrow() || self.health.ending.has_changed().is_err();
             let word = self.health.word(service);
             let status = match &word {
                 None => ServingStatus::ServiceUnknown,
@@ -123,7 +121,7 @@ impl Call {
             looks += 1;
             tokio::select! {
                 () = sleep(PACE) => {}
-                _ = self.ending.changed() => {}
+                _ = self.health.ending.changed() => {}
                 () = reply.given_up() => return Err(Stop::Gone),
             }
         }
@@ -142,7 +140,7 @@ impl Call {
 fn serving(word: &Word) -> ServingStatus {
     match word.answer {
         _ if word.is_welcome() => ServingStatus::Serving,
-        heartbeat_responder::Answer::Unknown => ServingStatus::Unknown,
+        Answer::Unknown => ServingStatus::Unknown,
         _ => ServingStatus::NotServing,
     }
 }

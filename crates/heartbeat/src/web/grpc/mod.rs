@@ -15,24 +15,24 @@ mod request;
 mod status;
 
 use std::future::poll_fn;
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use h2::{Ping, server};
+use h2::{Ping, Reason, server};
 use heartbeat_responder::Board;
 use heartbeat_responder::board::Word;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{interval, sleep, timeout};
+use tokio::time::{interval, sleep};
 
 use self::call::Call;
 use self::status::Status;
-use crate::web::polls::Counters;
-
-/// The name of the protocol in TLS's negotiation (RFC 9113, section 3.1).
-pub const ALPN: &[u8] = b"h2";
+use super::polls::Transport;
+use super::reception::{Protocol, Visit};
+use crate::host::clock;
 
 /// The view that is meant by the empty name.
 const DEFAULT_VIEW: &str = "ready";
@@ -40,14 +40,12 @@ const DEFAULT_VIEW: &str = "ready";
 /// Messages in the wire format of protocol buffers.
 const CONTENT_TYPE: &str = "application/grpc";
 
-/// A connection begins with its preface within this.
-const PREFACE: Duration = Duration::from_secs(5);
-
-/// The other end is asked for a sign of life at this pace, and has until the next one to give it.
+/// The other end is asked for a sign of life at this pace, and has until the next one to give it. A connection may rest for
+/// longer than two of them.
 const PING_PACE: Duration = Duration::from_secs(20);
 
 /// A connection without a call for so many pings is ended.
-const QUIET_PINGS: u32 = 15;
+const QUIET_PINGS: u32 = 3;
 
 /// Calls of one connection at a time: the least that RFC 9113 (section 6.5.2) recommends.
 const CALLS: u32 = 100;
@@ -65,16 +63,18 @@ const WATCHERS: usize = 1024;
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// The health service.
-#[derive(Debug)]
-pub struct Health {
+#[derive(Clone, Debug)]
+pub(super) struct Health {
     board: Arc<Board>,
     watchers: Arc<Semaphore>,
+    /// Becomes true when everything ends.
+    ending: watch::Receiver<bool>,
 }
 
 impl Health {
-    /// A service that tells what the board says.
-    pub fn new(board: Arc<Board>) -> Self {
-        Self { board, watchers: Arc::new(Semaphore::new(WATCHERS)) }
+    /// A service that tells what the board says, until everything ends: then watchers are told NOT_SERVING.
+    pub(super) fn new(board: Arc<Board>, ending: watch::Receiver<bool>) -> Self {
+        Self { board, watchers: Arc::new(Semaphore::new(WATCHERS)), ending }
     }
 
     fn word(&self, service: &str) -> Option<Word> {
@@ -102,55 +102,62 @@ impl From<Status> for Stop {
     }
 }
 
-/// Serves a connection until it ends. `counters` makes those of a call; `ending` becomes true when the program ends: then
-/// watchers are told NOT_SERVING, and the connection ends within a second.
-pub async fn serve<T: AsyncRead + AsyncWrite + Unpin>(
-    health: &Arc<Health>,
-    connection: T,
-    counters: impl Fn() -> Counters,
-    mut ending: watch::Receiver<bool>,
-) {
-    let mut settings = server::Builder::new();
-    settings.max_concurrent_streams(CALLS).max_header_list_size(HEADERS);
-    let Ok(Ok(mut connection)) = timeout(PREFACE, settings.handshake(connection)).await else { return };
-    let Some(mut pings) = connection.ping_pong() else { return };
-    let mut ticks = interval(PING_PACE);
-    ticks.reset();
-    let (mut quiet, mut waiting) = (0, false);
-    let mut farewell = pin!(None);
-    let mut calls = JoinSet::new();
-    let until = ending.clone();
-    loop {
-        tokio::select! {
-            accepted = connection.accept() => match accepted {
-                Some(Ok((request, mut respond))) => {
+impl Protocol for Health {
+    const TRANSPORT: Transport = Transport::Grpc;
+
+    async fn converse<S>(&self, stream: S, visit: Visit) -> io::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let mut settings = server::Builder::new();
+        settings.max_concurrent_streams(CALLS).max_header_list_size(HEADERS);
+        let mut connection = settings.handshake(stream).await.map_err(io::Error::other)?;
+        let mut pings = connection.ping_pong().expect("nobody has taken it before");
+        let mut ticks = interval(PING_PACE);
+        ticks.reset();
+        let (mut quiet, mut waiting) = (0, false);
+        let mut ending = self.ending.clone();
+        let mut farewell = pin!(None);
+        let mut calls = JoinSet::new();
+        visit.seat.rests(clock::mono());
+        loop {
+            tokio::select! {
+                accepted = connection.accept() => {
+                    let Some(accepted) = accepted else { return Ok(()) };
+                    let (request, mut respond) = accepted.map_err(io::Error::other)?;
                     quiet = 0;
+                    visit.seat.rests(clock::mono());
                     if calls.len() < CALLS_AND_LEFTOVERS {
-                        let call = Call { health: health.clone(), counters: counters(), ending: until.clone() };
+                        let call = Call { health: self.clone(), counters: visit.counters.clone() };
                         calls.spawn(call.answer(request, respond));
                     } else {
-                        respond.send_reset(h2::Reason::REFUSED_STREAM);
+                        respond.send_reset(Reason::REFUSED_STREAM);
                     }
                 }
-                Some(Err(_)) | None => return,
-            },
-            Some(_) = calls.join_next() => {}
-            _ = ticks.tick() => {
-                quiet = if calls.is_empty() { quiet + 1 } else { 0 };
-                if waiting || pings.send_ping(Ping::opaque()).is_err() {
-                    return;
+                Some(_) = calls.join_next() => {}
+                _ = ticks.tick() => {
+                    quiet = if calls.is_empty() { quiet + 1 } else { 0 };
+                    if waiting || pings.send_ping(Ping::opaque()).is_err() {
+                        return Err(io::ErrorKind::TimedOut.into());
+                    }
+                    waiting = true;
+                    if quiet >= QUIET_PINGS {
+                        connection.graceful_shutdown();
+                    }
                 }
-                waiting = true;
-                if quiet > QUIET_PINGS {
+                _ = poll_fn(|cx| pings.poll_pong(cx)), if waiting => {
+                    waiting = false;
+                    visit.seat.rests(clock::mono());
+                }
+                _ = ending.wait_for(|ending| *ending), if farewell.is_none() => {
+                    visit.seat.answers(clock::mono());
                     connection.graceful_shutdown();
+                    farewell.set(Some(sleep(FAREWELL)));
+                }
+                () = async { farewell.as_mut().as_pin_mut().expect("there is one").await }, if farewell.is_some() => {
+                    return Ok(());
                 }
             }
-            _ = poll_fn(|cx| pings.poll_pong(cx)), if waiting => waiting = false,
-            _ = ending.wait_for(|ending| *ending), if farewell.is_none() => {
-                connection.graceful_shutdown();
-                farewell.set(Some(sleep(FAREWELL)));
-            }
-            () = async { farewell.as_mut().as_pin_mut().expect("checked").await }, if farewell.is_some() => return,
         }
     }
 }

@@ -2,81 +2,48 @@
 #![allow(clippy::disallowed_methods)] // starts clients
 
 use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use bytes::{Bytes, BytesMut};
+use h2::RecvStream;
 use h2::client::{self, SendRequest};
 use heartbeat_responder::Standing;
 use heartbeat_responder::view::Layout;
 use http::{HeaderMap, Method, Request};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
+use super::message::ServingStatus;
 use super::*;
-use crate::host::clock;
+use crate::config::values::Secret;
 use crate::net::testing::authority::Authority;
-use crate::web::polls::{Peer, Polls, Transport};
-use crate::web::testing::{board, drain, know, layout, undrain, watched};
+use crate::web::listen::{Listen, Listens, Tls};
+use crate::web::testing::{PATIENCE, Rig, board, conversation, drain, know, layout, loopback, undrain};
+use crate::web::{Bounds, Options};
 
 /// A service at a port of its own.
-struct Rig {
-    board: Arc<Board>,
-    health: Arc<Health>,
-    polls: Arc<Polls>,
-    ending: watch::Sender<bool>,
-    address: SocketAddr,
+fn rig() -> Rig {
+    rig_with(None)
+}
+
+fn rig_with(tls: Option<Tls>) -> Rig {
+    let grpc = Listens(vec![Listen { tls, ..loopback() }]);
+    Rig::with(Options { listen: Listens::default(), grpc, ..Options::default() }, Bounds::default())
 }
 
 impl Rig {
-    async fn start() -> Self {
-        Self::accepting(|stream| async { Some(stream) }).await
-    }
-
-    /// With something between the socket and the service.
-    async fn accepting<S, F>(wrap: impl Fn(TcpStream) -> F + Send + Sync + 'static) -> Self
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        F: Future<Output = Option<S>> + Send,
-    {
-        let board = board();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let rig = Self {
-            health: Arc::new(Health::new(board.clone())),
-            board,
-            polls: Arc::default(),
-            ending: watch::channel(false).0,
-            address,
-        };
-        let (health, polls, ending) = (rig.health.clone(), rig.polls.clone(), rig.ending.subscribe());
-        let wrap = Arc::new(wrap);
-        tokio::spawn(async move {
-            loop {
-                let (stream, peer) = listener.accept().await.unwrap();
-                let (health, polls, ending, wrap) = (health.clone(), polls.clone(), ending.clone(), wrap.clone());
-                tokio::spawn(async move {
-                    let Some(stream) = wrap(stream).await else { return };
-                    serve(&health, stream, || polls.of(Peer::at(peer), Transport::Grpc), ending).await;
-                });
-            }
-        });
-        rig
-    }
-
     fn client(&self, arguments: &[&str]) -> Command {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ask_grpc.py");
         let mut command = Command::new("/usr/bin/python3");
-        command.arg(script).arg(self.address.to_string()).args(arguments);
+        command.arg(script).arg(self.address().to_string()).args(arguments);
         command
     }
 
     /// What a client of Debian's gRPC prints.
     async fn ask(&self, arguments: &[&str]) -> String {
         let mut command = self.client(arguments);
-        watched(&self.board);
         let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap();
         let output = output.expect("python3 is there: apt-get install python3-grpcio");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -84,7 +51,7 @@ impl Rig {
     }
 
     async fn h2(&self) -> SendRequest<Bytes> {
-        let stream = TcpStream::connect(self.address).await.unwrap();
+        let stream = TcpStream::connect(self.address()).await.unwrap();
         let (requests, connection) = client::handshake(stream).await.unwrap();
         tokio::spawn(connection);
         requests
@@ -122,31 +89,31 @@ impl Drop for Watcher {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_real_client_is_told_what_the_views_say() {
-    let rig = Rig::start().await;
+    let rig = rig();
     assert_eq!(rig.ask(&["check"]).await, "SERVING\nOK\n");
     assert_eq!(
         rig.ask(&["list"]).await,
-        "=SERVING\neager=SERVING\nlive=SERVING\npublic=SERVING\nready=SERVING\ntoken=SERVING\nOK\n"
+        "=SERVING\neager=SERVING\nlive=SERVING\npublic=SERVING\nready=SERVING\nstatus=SERVING\ntoken=SERVING\nOK\n"
     );
     know(&rig.board, Standing::Down);
     assert_eq!(rig.ask(&["check", "ready"]).await, "NOT_SERVING\nOK\n");
     know(&rig.board, Standing::Unknown);
     assert_eq!(
         rig.ask(&["list"]).await,
-        "=UNKNOWN\neager=SERVING\nlive=SERVING\npublic=UNKNOWN\nready=UNKNOWN\ntoken=UNKNOWN\nOK\n"
+        "=UNKNOWN\neager=SERVING\nlive=SERVING\npublic=UNKNOWN\nready=UNKNOWN\nstatus=UNKNOWN\ntoken=UNKNOWN\nOK\n"
     );
     assert_eq!(rig.ask(&["check", "shop"]).await, "NOT_FOUND no view has the name `shop`\n");
     let unknown = "UNIMPLEMENTED expected Check, Watch or List of grpc.health.v1.Health\n";
     assert_eq!(rig.ask(&["check", "--method", "Cheque"]).await, unknown);
     let long = "x".repeat(120);
     assert_eq!(rig.ask(&["check", &long, "--gzip"]).await, "UNIMPLEMENTED messages compressed by gzip are not read\n");
-    let polls: Vec<_> = rig.polls.list(clock::now()).into_iter().map(|poller| (poller.view, poller.polls)).collect();
+    let polls: Vec<_> = rig.web().polls().into_iter().map(|poller| (poller.view, poller.polls)).collect();
     assert_eq!(polls, [(None, [(404, 1)].into()), (Some("ready".into()), [(200, 1), (503, 1)].into())]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_real_client_watches() {
-    let rig = Rig::start().await;
+    let mut rig = rig();
     let mut watcher = Watcher::start(&rig, &["watch", "ready"]);
     assert_eq!(watcher.next().await, "SERVING");
     drain(&rig.board);
@@ -158,19 +125,18 @@ async fn a_real_client_watches() {
     rig.board.replace(layout());
     assert_eq!(watcher.next().await, "UNKNOWN");
     know(&rig.board, Standing::Up);
-    watched(&rig.board);
     assert_eq!(watcher.next().await, "SERVING");
-    rig.ending.send(true).unwrap();
-    assert_eq!(watcher.next().await, "NOT_SERVING");
-    assert_eq!(watcher.next().await, "UNAVAILABLE heartbeat is about to end");
-    let list = rig.polls.list(clock::now());
+    let list = rig.web().polls();
     let ready = list.iter().find(|poller| poller.view.as_deref() == Some("ready")).unwrap();
     assert!(ready.polls.contains_key(&200) && ready.polls.contains_key(&503), "{ready:?}");
+    rig.web.take().expect("open").close().await;
+    assert_eq!(watcher.next().await, "NOT_SERVING");
+    assert_eq!(watcher.next().await, "UNAVAILABLE heartbeat is about to end");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_real_client_has_a_deadline() {
-    let rig = Rig::start().await;
+    let rig = rig();
     let mut watcher = Watcher::start(&rig, &["watch", "none", "--timeout", "0.5"]);
     assert_eq!(watcher.next().await, "SERVICE_UNKNOWN");
     assert!(watcher.next().await.starts_with("DEADLINE_EXCEEDED"));
@@ -179,12 +145,10 @@ async fn a_real_client_has_a_deadline() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_real_client_comes_by_tls() {
     let authority = Authority::new();
-    let acceptor = authority.issue(&["127.0.0.1"]).acceptor(&[ALPN]);
-    let rig = Rig::accepting(move |stream| {
-        let accepting = acceptor.accept(stream);
-        async { accepting.await.ok() }
-    })
-    .await;
+    let identity = authority.issue(&["127.0.0.1"]);
+    let certificate = authority.file("server.pem", &identity.chain);
+    let key = Some(Secret::File(authority.file("server.key", &identity.key)));
+    let rig = rig_with(Some(Tls { certificate, key }));
     assert_eq!(rig.ask(&["check", "--ca", authority.ca().to_str().unwrap()]).await, "SERVING\nOK\n");
 }
 
@@ -215,7 +179,7 @@ const READY: &[u8] = b"\0\0\0\0\x07\x0a\x05ready";
 
 #[tokio::test]
 async fn a_call_is_answered_in_frames_and_trailers() {
-    let rig = Rig::start().await;
+    let rig = rig();
     let mut requests = rig.h2().await;
     let (status, messages, trailers) = exchange(&mut requests, request("Check"), READY).await;
     assert_eq!(
@@ -226,7 +190,7 @@ async fn a_call_is_answered_in_frames_and_trailers() {
 
 #[tokio::test]
 async fn what_is_no_call_is_refused_by_http() {
-    let rig = Rig::start().await;
+    let rig = rig();
     let mut requests = rig.h2().await;
     let mut get = request("Check");
     *get.method_mut() = Method::GET;
@@ -247,7 +211,7 @@ async fn what_is_no_call_is_refused_by_http() {
 #[tokio::test]
 async fn messages_that_are_none_end_the_call() {
     static HUGE: [u8; 64 * 1024] = [b'x'; 64 * 1024];
-    let rig = Rig::start().await;
+    let rig = rig();
     let mut requests = rig.h2().await;
     for (body, code, message) in [
         (&b""[..], "13", "expected one message, found less"),
@@ -269,7 +233,7 @@ async fn messages_that_are_none_end_the_call() {
 
 #[tokio::test]
 async fn a_timeout_is_kept() {
-    let rig = Rig::start().await;
+    let rig = rig();
     let mut requests = rig.h2().await;
     for (timeout, code) in [("0n", "4"), ("20m", "4"), ("x", "13")] {
         let mut timed = request("Check");
@@ -281,25 +245,49 @@ async fn a_timeout_is_kept() {
     }
 }
 
-#[tokio::test]
-async fn calls_and_watchers_are_bounded() {
-    let rig = Rig::start().await;
-    let places = rig.health.watchers.clone().try_acquire_many_owned(WATCHERS as u32 - 1).unwrap();
-    let mut requests = rig.h2().await;
+/// A call of Watch, and its first answer.
+async fn watching(requests: &SendRequest<Bytes>) -> (RecvStream, Bytes) {
+    let mut requests = requests.clone().ready().await.unwrap();
     let (response, mut stream) = requests.send_request(request("Watch"), false).unwrap();
     stream.send_data(Bytes::from_static(READY), true).unwrap();
-    let mut watching = response.await.unwrap().into_body();
-    assert_eq!(&watching.data().await.unwrap().unwrap()[..], b"\0\0\0\0\x02\x08\x01");
+    let mut told = response.await.unwrap().into_body();
+    let first = told.data().await.unwrap().unwrap();
+    (told, first)
+}
+
+#[tokio::test]
+async fn watchers_are_bounded() {
+    let rig = rig();
+    let mut watchers = Vec::new();
+    while watchers.len() < WATCHERS {
+        let requests = rig.h2().await;
+        for _ in 0..(WATCHERS - watchers.len()).min(CALLS as usize) {
+            watchers.push(watching(&requests).await);
+        }
+    }
+    let mut requests = rig.h2().await;
     let (_, _, end) = exchange(&mut requests, request("Watch"), READY).await;
     assert_eq!(end["grpc-status"], "8");
+    assert_eq!(exchange(&mut requests, request("Check"), READY).await.0, 200, "other calls have room");
     // One that goes makes room.
-    drop((watching, stream));
-    while rig.health.watchers.available_permits() == 0 {
-        tokio::task::yield_now().await;
-    }
-    drop(places);
+    watchers.pop();
+    let again = async {
+        loop {
+            let (response, mut stream) = requests.send_request(request("Watch"), false).unwrap();
+            stream.send_data(Bytes::from_static(READY), true).unwrap();
+            if !response.await.unwrap().headers().contains_key("grpc-status") {
+                return;
+            }
+        }
+    };
+    timeout(PATIENCE, again).await.expect("room");
+}
 
-    // A thousand calls at once: a hundred are under way, the others wait for their turn on the client's side.
+#[tokio::test]
+async fn a_thousand_calls_at_once_are_answered() {
+    let rig = rig();
+    let requests = rig.h2().await;
+    // A hundred are under way, the others wait for their turn on the client's side.
     let mut calls = JoinSet::new();
     for _ in 0..1000 {
         let mut requests = requests.clone().ready().await.unwrap();
@@ -316,14 +304,14 @@ async fn over(stream: &mut (impl AsyncRead + Unpin)) {
 
 #[tokio::test]
 async fn garbage_ends_a_connection() {
-    let rig = Rig::start().await;
+    let rig = rig();
     for garbage in [
         &b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..],
         &[0; 64],
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nnonsense!",
         &[0xff; 3000],
     ] {
-        let mut stream = TcpStream::connect(rig.address).await.unwrap();
+        let mut stream = TcpStream::connect(rig.address()).await.unwrap();
         stream.write_all(garbage).await.unwrap();
         over(&mut stream).await;
     }
@@ -335,8 +323,8 @@ const PREAMBLE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 #[tokio::test]
 async fn who_resets_as_fast_as_it_asks_is_sent_away() {
-    let rig = Rig::start().await;
-    let mut stream = TcpStream::connect(rig.address).await.unwrap();
+    let rig = rig();
+    let mut stream = TcpStream::connect(rig.address()).await.unwrap();
     stream.write_all(PREAMBLE).await.unwrap();
     // POST, http, the path of Check; without an end of the stream, and then a reset (CVE-2023-44487).
     let path = b"/grpc.health.v1.Health/Check";
@@ -358,30 +346,35 @@ async fn who_resets_as_fast_as_it_asks_is_sent_away() {
     assert_eq!(exchange(&mut rig.h2().await, request("Check"), READY).await.0, 200);
 }
 
-/// A connection in memory that is served, for tests in which time jumps.
-fn served(board: Arc<Board>) -> (DuplexStream, JoinHandle<()>, watch::Sender<bool>) {
-    let (ours, theirs) = duplex(1024);
+/// A connection in memory, for tests in which time jumps: what is waited for by tokio's clock. The third ends all.
+fn served(board: Arc<Board>) -> (DuplexStream, impl Future<Output = ()>, watch::Sender<bool>) {
     let (end, ending) = watch::channel(false);
-    let serving = tokio::spawn(async move {
-        let polls = Arc::<Polls>::default();
-        let health = Arc::new(Health::new(board));
-        serve(&health, theirs, || polls.of(Peer::Unix, Transport::Grpc), ending).await;
-    });
-    (ours, serving, end)
+    let (stream, ended) = conversation(Health::new(board, ending), 1024, Bounds::default());
+    (stream, ended, end)
+}
+
+#[tokio::test]
+async fn who_does_not_begin_is_sent_away() {
+    for said in [&b""[..], b"PRI * HTTP/2.0\r\n\r\n"] {
+        let bounds = Bounds { request: Duration::from_millis(50), ..Bounds::default() };
+        let (_end, ending) = watch::channel(false);
+        let (mut stream, ended) = conversation(Health::new(board(), ending), 1024, bounds);
+        stream.write_all(said).await.unwrap();
+        timeout(PATIENCE, ended).await.expect("an end");
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn silence_ends_a_connection() {
-    for said in [&b""[..], b"PRI * HTTP/2.0\r\n\r\n", PREAMBLE, &[PREAMBLE, b"\0\0\x20\x01\x04\0\0\0\x01\x83"].concat()]
-    {
+    for said in [PREAMBLE, &[PREAMBLE, b"\0\0\x20\x01\x04\0\0\0\x01\x83"].concat()] {
         // Who never reads, and who reads but answers nothing.
         for room in [0, 1 << 20] {
-            let (mut stream, serving, _end) = served(board());
+            let (mut stream, ended, _end) = served(board());
             stream.write_all(said).await.unwrap();
             let (mut reader, writer) = tokio::io::split(stream);
             let reading = async { tokio::io::copy(&mut (&mut reader).take(room), &mut tokio::io::sink()).await };
-            let (ended, _) = tokio::join!(timeout(3 * PING_PACE, serving), reading);
-            ended.expect("an end").unwrap();
+            let (end, _) = tokio::join!(timeout(3 * PING_PACE, ended), reading);
+            end.expect("an end");
             drop(writer);
         }
     }
@@ -389,43 +382,31 @@ async fn silence_ends_a_connection() {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_without_calls_is_ended() {
-    let (stream, serving, _end) = served(board());
+    let (stream, ended, _end) = served(board());
     let (_requests, connection) = client::handshake(stream).await.unwrap();
     // The client answers pings.
-    let (ended, _) = tokio::join!(timeout(PING_PACE * (QUIET_PINGS + 2), serving), connection);
-    ended.expect("an end").unwrap();
+    let (end, _) = tokio::join!(timeout(PING_PACE * (QUIET_PINGS + 2), ended), connection);
+    end.expect("an end");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_watcher_that_does_not_read_is_told_the_latest_and_holds_nobody() {
     let board = board();
-    let (stream, serving, end) = served(board.clone());
+    let (stream, ended, end) = served(board.clone());
     let (requests, connection) = client::Builder::new().initial_window_size(7).handshake(stream).await.unwrap();
     tokio::spawn(connection);
-    let mut requests: SendRequest<Bytes> = requests.ready().await.unwrap();
-    let (response, mut sending) = requests.send_request(request("Watch"), false).unwrap();
-    sending.send_data(Bytes::from_static(READY), true).unwrap();
-    let mut watching = response.await.unwrap().into_body();
-    let first = watching.data().await.unwrap().unwrap();
-    assert_eq!(first[6], ServingStatusByte::SERVING);
+    let (mut told, first) = watching(&requests).await;
+    assert_eq!(first[6], ServingStatus::Serving as u8);
     // The window is full. Meanwhile it goes down, is drained, and comes back to be drained.
     for change in [know_down, drain, undrain, know_up, drain] {
         change(&board);
         sleep(Duration::from_secs(1)).await;
     }
-    watched(&board);
-    watching.flow_control().release_capacity(first.len()).unwrap();
-    assert_eq!(watching.data().await.unwrap().unwrap()[6], ServingStatusByte::NOT_SERVING);
+    (board.beat(), board.looked());
+    told.flow_control().release_capacity(first.len()).unwrap();
+    assert_eq!(told.data().await.unwrap().unwrap()[6], ServingStatus::NotServing as u8);
     end.send(true).unwrap();
-    timeout(2 * FAREWELL, serving).await.expect("an end though nobody reads").unwrap();
-}
-
-/// The values of the enumeration on the wire.
-struct ServingStatusByte;
-
-impl ServingStatusByte {
-    const SERVING: u8 = 1;
-    const NOT_SERVING: u8 = 2;
+    timeout(2 * FAREWELL, ended).await.expect("an end though nobody reads");
 }
 
 fn know_down(board: &Board) {

@@ -10,12 +10,13 @@ use std::path::Path;
 
 use crate::web::listen::{Address, Listen, Listens, Mode};
 use crate::web::testing::{Rig, loopback, rest, status};
+use crate::web::tls::HTTP;
 use crate::web::{Bounds, Doors, Options, Peer};
 
 const ONCE: &str = "GET /heartbeat/status/ HTTP/1.0\r\n\r\n";
 
 fn at(addresses: impl IntoIterator<Item = Listen>) -> Options {
-    Options { listen: Listens(addresses.into_iter().collect()), connections: None }
+    Options { listen: Listens(addresses.into_iter().collect()), ..Options::default() }
 }
 
 fn unix(path: &Path) -> Listen {
@@ -135,11 +136,11 @@ fn sockets_of_the_service_manager_are_taken_over() {
     ]);
     let mut problems = Vec::new();
     let wanted = [Address::Systemd(Some("web".into())).into(), Address::Systemd(None).into()];
-    let http = crate::web::doors::open_all(&wanted, &mut passed, &mut problems);
+    let http = crate::web::doors::open_all(&wanted, HTTP, &mut passed, &mut problems);
     assert_eq!(problems, Vec::<String>::new());
     let names: Vec<_> = http.iter().map(|door| door.name.clone()).collect();
     assert_eq!(names, [address.to_string(), format!("unix:{}", path.display())]);
-    let rig = Rig::behind(Doors { http, connections: 16 }, Bounds::default());
+    let rig = Rig::behind(Doors { http, agents: Vec::new(), grpc: Vec::new(), connections: 16 }, Bounds::default());
     assert_eq!((status(&rig.talk(ONCE)), poll(&path)), (200, 200));
     drop(rig);
     assert!(path.exists(), "it is the service manager's");
@@ -154,7 +155,7 @@ fn what_the_service_manager_passes_must_listen() {
     let datagrams = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     for number in [one.into_raw_fd(), datagrams.into_raw_fd(), NONE] {
         let mut passed = crate::host::activation::Activation::of([("web".to_owned(), number)]);
-        let doors = crate::web::doors::open_all(&[Address::Systemd(None).into()], &mut passed, &mut problems);
+        let doors = crate::web::doors::open_all(&[Address::Systemd(None).into()], HTTP, &mut passed, &mut problems);
         assert!(doors.is_empty());
     }
     assert!(problems[0].contains("Accept=no") && problems[1].contains("ListenStream="), "{problems:?}");

@@ -19,7 +19,7 @@ use crate::web::{Bounds, Doors, Options};
 const POLL: &str = "GET /heartbeat/status/ HTTP/1.1\r\n\r\n";
 
 fn options(tls: Tls) -> Options {
-    Options { listen: Listens(vec![crate::web::listen::Listen { tls: Some(tls), ..loopback() }]), connections: None }
+    Options { listen: Listens(vec![crate::web::listen::Listen { tls: Some(tls), ..loopback() }]), ..Options::default() }
 }
 
 type Secure = StreamOwned<ClientConnection, TcpStream>;
