@@ -400,3 +400,59 @@ fn a_configuration_of_a_flag_alone_runs() {
     assert!(!Path::new("heart.beat").exists());
     assert_eq!(program.terminate().code, 0);
 }
+
+#[test]
+fn a_reload_brings_other_views_and_another_flag() {
+    let server = Server::with_flag();
+    let program = server.start();
+    server.wait_for_answer("/readyz", 200);
+    assert_eq!(server.poll("/shop"), Some(404));
+    server.run(&["down"]);
+    server.wait_for_answer("/readyz", 503);
+
+    let text = server.home.read("heartbeat.yaml");
+    let text =
+        text.replace("flag: heart.beat", "flag: other.flag\n  views: { shop: { checks: [web], drain_status: 404 } }");
+    server.home.write("heartbeat.yaml", &text);
+    let ended = server.run(&["reload"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    server.wait_for_answer("/shop", 200);
+    server.wait_for_answer("/readyz", 200);
+    server.home.write("other.flag.shop", "0");
+    server.wait_for_answer("/shop", 404);
+    assert_eq!(server.poll("/readyz"), Some(200));
+
+    let other =
+        text.replace(&format!("listen: 127.0.0.1:{}", server.port), &format!("listen: 127.0.0.1:{}", closed_port()));
+    server.home.write("heartbeat.yaml", &other);
+    let ended = server.run(&["reload"]);
+    assert!(ended.stdout.contains("`responder.listen` has changed: that takes a restart"), "{ended:?}");
+    assert_eq!(server.poll("/readyz"), Some(200), "until then the old listener answers");
+    assert_eq!(program.terminate().code, 0);
+}
+
+#[test]
+fn a_single_round_promotes_nothing_while_the_server_is_drained() {
+    let (home, web) = (Home::new(), Web::answering(200));
+    let promoted = home.path("promoted");
+    home.write(
+        "heartbeat.yaml",
+        &format!(
+            "checks:\n  web: {{ url: \"{}\", actions: [service] }}\nalerts: []\nactions:\n  service: {{ promote: \
+             [/usr/bin/touch, {}], on_start: run }}\nresponder: {{ flag: heart.beat }}\nstorage: sqlite:state.db\n",
+            web.url(),
+            promoted.display()
+        ),
+    );
+    assert_eq!(home.run(&["down"]).code, 0);
+    assert_eq!(home.run(&["once"]).code, 0);
+    assert!(!promoted.exists());
+    let ended = home.run(&["status"]);
+    assert!(
+        ended.stdout.contains("drained (") && ended.stdout.contains("heart.beat exists and contains 0"),
+        "{ended:?}"
+    );
+    assert_eq!(home.run(&["up"]).code, 0);
+    assert_eq!(home.run(&["once"]).code, 0);
+    assert!(promoted.exists());
+}
