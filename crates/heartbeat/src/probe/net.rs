@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use heartbeat_core::outcome::Fault;
 use nix::errno::Errno;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
@@ -17,6 +18,8 @@ use super::resolve::Resolver;
 use super::values::{Family, Network};
 use super::{Failure, Phase, Trace};
 use crate::config::Fields;
+
+pub mod socket;
 
 /// The connection attempt delay of RFC 8305, section 5.
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
@@ -42,6 +45,11 @@ impl Way {
         Self { family, deny: deny.into() }
     }
 }
+
+/// A connection of any sort.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// Opens a connection to a host, which is a name or an address.
 ///

@@ -4,22 +4,20 @@
 //! `redis+unix:///run/redis.sock?db=2`. The scheme decides; the kinds only say which schemes mean TLS and which port is
 //! usual.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use heartbeat_core::Wall;
 use heartbeat_core::outcome::Fault;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::UnixStream;
 
 use super::wire::refused;
 use crate::config::values::Secret;
 use crate::config::values::secret::REDACTED;
 use crate::config::{Context, Fields, Node, Shape, Value};
 use crate::host::env;
-use crate::probe::net::{self, Way};
+use crate::probe::net::{self, Stream, Way, socket};
 use crate::probe::resolve::Resolver;
 use crate::probe::target::Target;
-use crate::probe::{Failure, Phase, Trace, World, tls};
+use crate::probe::{Failure, Trace, World, tls};
 
 /// What a scheme ends with if its URL names a Unix socket.
 const UNIX: &str = "+unix";
@@ -61,15 +59,15 @@ impl Value for Place {
 
     fn decode(node: &Node, context: &mut Context<'_>) -> Option<Self> {
         let text = context.text("a URL", node)?;
-        let Some((scheme, rest)) = text.split_once("://").filter(|(scheme, _)| scheme.ends_with(UNIX)) else {
+        let parts = text.split_once("://").map(|(scheme, rest)| (scheme.to_ascii_lowercase(), rest));
+        let Some((scheme, rest)) = parts.filter(|(scheme, _)| scheme.ends_with(UNIX)) else {
             return Target::decode(node, context).map(Self::Host);
         };
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
         let database = if query.is_empty() { Some("") } else { query.strip_prefix("db=") };
         match database {
             Some(database) if path.len() > 1 && path.starts_with('/') && !path.contains('\0') => {
-                let (scheme, database) = (scheme.to_owned(), database.to_owned());
-                Some(Self::Socket { scheme, path: path.into(), database })
+                Some(Self::Socket { scheme, path: path.into(), database: database.to_owned() })
             }
             // The text may hold a password: it is not repeated.
             _ => {
@@ -235,11 +233,6 @@ impl Login {
     }
 }
 
-/// A connection of any sort.
-pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
 /// Connects to one server, again and again.
 pub enum Dialer {
     /// Over TCP.
@@ -266,7 +259,7 @@ impl Dialer {
     /// The fault of name resolution, of connecting, of TLS.
     pub async fn connect(&self, trace: &Trace) -> Result<(Box<dyn Stream>, Option<Wall>), Failure> {
         match self {
-            Self::Socket(path) => Ok((Box::new(open(path, trace).await?), None)),
+            Self::Socket(path) => Ok((Box::new(socket::connect(path, trace).await?), None)),
             Self::Host { host, port, way, tls, resolver } => {
                 let stream = net::connect(resolver, host, *port, way, trace).await?;
                 let Some(tls) = tls else { return Ok((Box::new(stream), None)) };
@@ -276,17 +269,4 @@ impl Dialer {
             }
         }
     }
-}
-
-async fn open(path: &Path, trace: &Trace) -> Result<UnixStream, Failure> {
-    trace.enter(Phase::Connect);
-    let stream = UnixStream::connect(path).await.map_err(|error| {
-        let refused = || {
-            let reason = format!("cannot connect to {}: {}", path.display(), net::words(&error));
-            Failure::new(Fault::Refused, reason)
-        };
-        net::exhausted(&error).unwrap_or_else(refused)
-    })?;
-    trace.complete();
-    Ok(stream)
 }

@@ -6,7 +6,7 @@
 use heartbeat_core::outcome::Fault;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 
-use super::endpoint::Stream;
+use crate::probe::net::Stream;
 use crate::probe::{Failure, Phase, Trace, clip, tls};
 
 /// The longest line, its end included. Errors are the longest that servers send.

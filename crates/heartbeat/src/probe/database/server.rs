@@ -2,26 +2,23 @@
 
 use std::fmt;
 use std::future::Future;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use heartbeat_core::Wall;
 use heartbeat_core::outcome::Fault;
-use nix::errno::Errno;
-use tokio::net::UnixStream;
 
 use super::encryption::{Attempt, Encryption, Mode};
 use super::questions::Questions;
 use super::url::DatabaseUrl;
-use super::wire::{Stream, Wire};
+use super::wire::Wire;
 use super::{Refusal, Session, Wrong, without_password};
 use crate::config::Fields;
 use crate::config::values::Secret;
 use crate::host::{env, user};
 use crate::probe::budget::Budget;
 use crate::probe::expect::Limits;
-use crate::probe::net::{self, Way};
+use crate::probe::net::{self, Stream, Way, socket};
 use crate::probe::resolve::Resolver;
 use crate::probe::{Boxed, Failure, Observation, Phase, Prober, Spec, Trace, World, tls};
 
@@ -308,7 +305,7 @@ impl<P: Protocol> ServerProber<P> {
             Place::Host(host, port) => {
                 (Box::new(net::connect(&self.resolver, host, *port, &self.way, trace).await?), host.as_str())
             }
-            Place::Socket(path) => (Box::new(connect(path, trace).await?), ""),
+            Place::Socket(path) => (Box::new(socket::connect(path, trace).await?), ""),
         };
         let encryption = match (&self.tls, attempt) {
             (None, _) | (_, Attempt::Plain) => None,
@@ -324,26 +321,4 @@ fn may_succeed_otherwise<P: Protocol>(wrong: &Wrong) -> bool {
         Wrong::Refused(refusal) => P::is_about_encryption(refusal),
         Wrong::Broken(failure) => failure.fault == Fault::Tls,
     }
-}
-
-/// Opens a connection to a socket of this machine.
-async fn connect(path: &Path, trace: &Trace) -> Result<UnixStream, Failure> {
-    trace.enter(Phase::Connect);
-    let stream = UnixStream::connect(path).await.map_err(|error| refused(path, &error))?;
-    trace.complete();
-    Ok(stream)
-}
-
-fn refused(path: &Path, error: &io::Error) -> Failure {
-    if let Some(failure) = net::exhausted(error) {
-        return failure;
-    }
-    let path = path.display();
-    let reason = match net::errno(error) {
-        Some(Errno::ENOENT) => format!("there is no socket {path}: is the server running?"),
-        Some(Errno::ECONNREFUSED) => format!("connection to {path} refused: nobody listens there any more"),
-        Some(Errno::EAGAIN) => format!("connection to {path} refused: too many others wait for one"),
-        _ => format!("cannot connect to {path}: {}", net::words(error)),
-    };
-    Failure::new(Fault::Refused, reason)
 }

@@ -6,9 +6,10 @@
 use std::io;
 
 use heartbeat_core::outcome::Fault;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 
 use crate::probe::budget::{Budget, Share};
+use crate::probe::net::Stream;
 use crate::probe::{Failure, tls};
 
 /// The most that a server may say in one probe, in bytes.
@@ -19,11 +20,6 @@ const FREE: usize = 16 << 10;
 
 /// Bytes that are read at once.
 const PIECE: usize = 8 << 10;
-
-/// Whatever a session runs over.
-pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 /// A buffered, bounded stream.
 pub struct Wire {

@@ -23,7 +23,7 @@ async fn a_server_answers() {
     passes(&at_socket).await;
     drop(process);
     let reason = fails(&at_socket, Fault::Refused).await;
-    assert_eq!(reason, format!("cannot connect to {}: Connection refused", socket.display()));
+    assert_eq!(reason, format!("connection to {} refused: nobody listens there any more", socket.display()));
 }
 
 #[tokio::test]

@@ -246,7 +246,7 @@ async fn servers_without_end() {
 #[test]
 fn is_shown_without_its_password() {
     suite::shows_no_password::<Server>(6379);
-    let check = spec("url: redis+unix:///run/redis.sock?db=2");
+    let check = spec("url: Redis+Unix:///run/redis.sock?db=2");
     assert_eq!(check.target(), "redis+unix:///run/redis.sock?db=2");
     assert_eq!(check.address().as_deref(), Some("/run/redis.sock"));
     assert_eq!(check.values()[1], ("path".to_owned(), "/run/redis.sock".to_owned()));

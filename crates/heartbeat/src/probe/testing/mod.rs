@@ -45,7 +45,7 @@ pub(crate) fn decode(text: &str) -> Decoded {
 fn pick(node: &Node) -> &'static Kind {
     let scheme = node.get("url").and_then(Node::as_text).and_then(|url| url.split(':').next()).unwrap_or_default();
     let picked = KINDS.iter().find(|kind| match kind.picked_by {
-        PickedBy::Schemes(schemes) => schemes.contains(&scheme),
+        PickedBy::Schemes(schemes) => schemes.iter().any(|known| known.eq_ignore_ascii_case(scheme)),
         PickedBy::Key(key) => node.get(key).is_some(),
     });
     picked.unwrap_or_else(|| panic!("no kind for {node:?}"))
