@@ -11,6 +11,7 @@ mod exim;
 mod faults;
 mod forerunners;
 mod isolation;
+mod listening;
 mod polls;
 mod process;
 mod reload;

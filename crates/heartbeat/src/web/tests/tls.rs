@@ -90,7 +90,7 @@ fn what_is_wrong_with_a_certificate_is_said_at_the_start() {
         (authority.folder().join("absent.pem"), None, "absent.pem"),
         (chain.clone(), None, "expected a private key"),
         (chain.clone(), Some(Secret::File(authority.file("other.pem", &other.key))), "cannot be used"),
-        (chain.clone(), Some(Secret::Env("HEARTBEAT_NO_SUCH_KEY".into())), "HEARTBEAT_NO_SUCH_KEY"),
+        (chain, Some(Secret::Env("HEARTBEAT_NO_SUCH_KEY".into())), "HEARTBEAT_NO_SUCH_KEY"),
         (authority.file("empty.pem", ""), None, "found none"),
     ] {
         let problems = Doors::open(&options(Tls { certificate, key })).unwrap_err();
