@@ -1,8 +1,8 @@
 //! All connections that are there, and who has to go.
 //!
 //! Their number is bounded. When a new one comes and there is no room, it is let in, and the one goes that has been silent
-//! longest: first of those that have never asked anything, then of those that do not take their answer, last of those that
-//! rest between two polls. So no number of half-open connections keeps a poll from its answer.
+//! longest: first of those that have never asked anything, then of those that do not come to an end with their request or do
+//! not take their answer, last of those that rest between two polls. So no number of half-open connections keeps a poll from its answer.
 //!
 //! A connection that changes its state writes two numbers; nobody waits for anybody, and no connection has a timer of its
 //! own. One look around every quarter of a second ends those whose time is over.
@@ -56,6 +56,8 @@ struct State {
 enum Mood {
     /// It has not asked anything yet.
     New,
+    /// It has been answered before, and a request has begun that is not complete.
+    Asking,
     /// An answer is being written.
     Answered,
     /// It has been answered, and may ask again.
@@ -163,7 +165,8 @@ impl State {
     fn mood(&self) -> Mood {
         match self.mood.load(Ordering::Relaxed) {
             0 => Mood::New,
-            1 => Mood::Answered,
+            1 => Mood::Asking,
+            2 => Mood::Answered,
             _ => Mood::Resting,
         }
     }
@@ -176,9 +179,11 @@ impl State {
 }
 
 impl Seat {
-    /// A request has begun; the rest of it has to follow in time.
+    /// A request has begun; the rest of it has to follow in time. That of a new connection has begun with it.
     pub(super) fn begins(&self) {
-        self.until(clock::mono(), self.crowd.bounds.request);
+        if self.state.mood() == Mood::Resting {
+            self.turns(Mood::Asking, clock::mono(), self.crowd.bounds.request);
+        }
     }
 
     /// A request is complete and being answered.
@@ -199,10 +204,6 @@ impl Seat {
     fn turns(&self, mood: Mood, now: Mono, bound: Duration) {
         self.state.mood.store(mood as u8, Ordering::Relaxed);
         self.state.since.store(micros(now), Ordering::Relaxed);
-        self.until(now, bound);
-    }
-
-    fn until(&self, now: Mono, bound: Duration) {
         self.state.until.store(micros(now + bound), Ordering::Relaxed);
     }
 }

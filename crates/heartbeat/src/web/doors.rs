@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -157,13 +157,15 @@ fn any(port: u16) -> io::Result<Bound> {
 
 fn localhost(port: u16) -> io::Result<Vec<Bound>> {
     let first = tcp((Ipv4Addr::LOCALHOST, port).into())?;
-    let port = match &first {
+    let same = match &first {
         Bound::Tcp(listener) => listener.local_addr()?.port(),
         Bound::Unix(_) => port,
     };
-    match tcp((IpAddr::V6(Ipv6Addr::LOCALHOST), port).into()) {
+    match tcp((Ipv6Addr::LOCALHOST, same).into()) {
         Ok(second) => Ok(vec![first, second]),
         Err(error) if lacks_ipv6(&error) => Ok(vec![first]),
+        // A port that is free for one may not be free for the other; while the first is held, the next try gets another.
+        Err(error) if port == 0 && error.kind() == io::ErrorKind::AddrInUse => localhost(port),
         Err(error) => Err(error),
     }
 }

@@ -98,6 +98,7 @@ impl Protocol for Http {
             match step.body {
                 Some(Body::Done) => {}
                 Some(body) => {
+                    visit.seat.begins();
                     if step.expects && buffer.is_empty() {
                         stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
                         stream.flush().await?;
@@ -141,7 +142,6 @@ impl Http {
         // A head that comes byte by byte is read once when it is complete, and on the way as often as its length doubles:
         // what is no HTTP is seen early, and no peer has us read the same bytes over and over.
         let (mut seen, mut worth) = (0, 1);
-        let mut has_begun = false;
         loop {
             if buffer.len() >= worth || has_blank_line(buffer, seen) {
                 match self.answer(buffer, is_local) {
@@ -152,8 +152,7 @@ impl Http {
             }
             worth = worth.min(head::LONGEST);
             seen = buffer.len();
-            if seen > 0 && !has_begun {
-                has_begun = true;
+            if seen > 0 {
                 visit.seat.begins();
             }
             buffer.reserve(READ);
@@ -166,9 +165,11 @@ impl Http {
     fn answer(&self, bytes: &[u8], is_local: bool) -> Result<Option<Step>, Refusal> {
         let Some(mut head) = head::read(bytes)? else { return Ok(None) };
         head.asked.local &= is_local;
+        let reply = self.board.ask(&head.asked);
         Ok(Some(Step {
-            reply: self.board.ask(&head.asked),
-            head_only: head.asked.method == Method::Head,
+            // The latter two have no body (RFC 9112, section 6.3).
+            head_only: head.asked.method == Method::Head || matches!(reply.status, 204 | 304),
+            reply,
             length: head.length,
             body: Body::of(head.framing),
             expects: head.expects,

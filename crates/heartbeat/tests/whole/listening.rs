@@ -1,6 +1,6 @@
 //! Where the daemon listens: sockets of the service manager, and more connections than there are descriptors.
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;

@@ -8,7 +8,7 @@ use heartbeat_core::answer::Standing;
 use heartbeat_responder::view::Known;
 
 use crate::host::clock;
-use crate::web::testing::{Rig, answer, comes_true, header, rest, status};
+use crate::web::testing::{Rig, answer, comes_true, header, layout, rest, status};
 use crate::web::{Bounds, Options, Peer, Transport};
 
 const OK: &str = "{\n    \"services\": {\n        \"flag\": \"Ok\",\n        \"database\": \"Ok\"\n    },\n    \"header\": \"200\"\n}";
@@ -59,6 +59,20 @@ fn head_is_get_without_the_body() {
     let without_date =
         |text: &str| text.lines().filter(|line| !line.starts_with("Date")).collect::<Vec<_>>().join("\n");
     assert_eq!(without_date(&head), without_date(whole.strip_suffix(OK).expect("the body")));
+}
+
+#[test]
+fn a_status_that_has_no_body_is_sent_without_one() {
+    let rig = Rig::start();
+    let mut layout = layout();
+    layout.views[0].statuses.drain = 204;
+    rig.board.replace(layout);
+    rig.drain();
+    let mut stream = rig.connect();
+    stream.write_all(format!("{POLL}{LAST}").as_bytes()).unwrap();
+    let said = rest(stream);
+    assert_eq!(said.matches("\r\n\r\nHTTP/1.1 204 No Content\r\n").count(), 1, "{said}");
+    assert!(said.ends_with("\r\n\r\n"), "{said}");
 }
 
 #[test]
@@ -207,7 +221,7 @@ fn what_the_board_does_not_know_is_said_and_the_connection_stays() {
         ("OPTIONS * HTTP/1.1", 404),
         ("GET http://example.org HTTP/1.1", 404),
         ("DELETE /livez HTTP/1.1", 405),
-        ("CONNECT example.org:443 HTTP/1.1", 405),
+        ("CONNECT example.org:443 HTTP/1.1", 404),
         ("GET /livez?format=nothing HTTP/1.1", 400),
         ("GET /livez?format=text HTTP/1.1", 200),
         ("GET https://example.org/livez?format=text HTTP/1.1", 200),
@@ -244,6 +258,8 @@ fn who_does_not_finish_a_request_in_time_is_sent_away() {
     second.write_all(format!("{POLL}GET /again HTTP").as_bytes()).unwrap();
     let mut body = rig.connect();
     body.write_all(b"POST /livez HTTP/1.1\r\nContent-Length: 5\r\n\r\nabc").unwrap();
+    let mut late_body = rig.connect();
+    late_body.write_all(format!("{POLL}POST /livez HTTP/1.1\r\nContent-Length: 5\r\n\r\nabc").as_bytes()).unwrap();
     let dripping = std::thread::spawn(move || {
         // A byte now and then is no progress: the limit is on the whole.
         let (_keep, never) = std::sync::mpsc::channel::<()>();
@@ -252,7 +268,8 @@ fn who_does_not_finish_a_request_in_time_is_sent_away() {
         }
     });
     assert_eq!(answer(&mut second).1, OK);
-    for stream in [&mut silent, &mut drip, &mut second, &mut body] {
+    assert_eq!(answer(&mut late_body).1, OK);
+    for stream in [&mut silent, &mut drip, &mut second, &mut body, &mut late_body] {
         let mut byte = [0];
         assert!(matches!(stream.read(&mut byte), Ok(0) | Err(_)), "nothing is said to them");
     }
