@@ -82,7 +82,7 @@ fn the_examples_of_the_kinds_load() {
 #[test]
 fn the_converted_settings_load() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/forerunners");
-    for (name, checks, alerts) in [("readme", 3, 0), ("postgres", 1, 1), ("mail", 2, 1)] {
+    for (name, checks, alerts) in [("readme", 3, 0), ("postgres", 1, 1), ("sockets", 6, 0), ("mail", 2, 1)] {
         let text = fs::read_to_string(folder.join(format!("django-{name}.py.native"))).expect("a converted file");
         let variables = |name: &str| match name {
             "C_EMAIL" => Some("c@example.org".to_owned()),

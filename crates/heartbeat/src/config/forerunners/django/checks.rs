@@ -78,7 +78,7 @@ impl Entries {
         let class = dict.get("class").map(|(_, class)| class);
         let class_at = class.map_or(key.at, |class| class.at);
         let mapped = match class.and_then(Expr::as_plain) {
-            Some(FLAG) => match self.flag(name, key, dict, actions, settings) {
+            Some(FLAG) => match self.flag(key, dict, actions, settings) {
                 Ok(()) => return,
                 Err(unmapped) => Err(unmapped),
             },
@@ -134,24 +134,12 @@ impl Entries {
         self.draft(name, key, map, actions, remarks);
     }
 
-    fn flag(
-        &mut self,
-        name: &str,
-        key: &Expr,
-        dict: &Dict,
-        actions: Actions,
-        settings: &mut Settings<'_>,
-    ) -> Result<(), Unmapped> {
+    fn flag(&mut self, key: &Expr, dict: &Dict, actions: Actions, settings: &mut Settings<'_>) -> Result<(), Unmapped> {
         let unmapped = |why: &str| Err(Unmapped::new(key.at, why));
         if self.flag.is_some() {
             return unmapped("it was a second flag");
         }
         let Some((_, filename)) = dict.get("filename") else { return unmapped("it was a flag without `filename`") };
-        if name != "flag" {
-            let message =
-                format!("the flag is called `{name}`: `heartbeat down` and `up` did not know it, and do so now");
-            settings.warn(key.at, message, "nothing is to be done");
-        }
         settings.tell_unknown(dict, &["class", "actions", "filename"], "the flag");
         let file = settings.text(filename, "HEARTBEAT_FLAG");
         settings.tell_relative(&file, filename.at);

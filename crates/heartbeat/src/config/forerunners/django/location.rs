@@ -44,7 +44,6 @@ impl Location {
     /// of them.
     pub(super) fn redis(text: &Text, database: Option<&Text>) -> Option<Self> {
         let Some(plain) = text.as_plain() else { return Self::redis_from_environment(text, database) };
-        let database = database.and_then(Text::as_plain).filter(|database| is_number(database));
         let (scheme, rest) = match plain.split_once("://") {
             Some((scheme @ ("redis" | "rediss"), rest)) => (scheme, rest),
             Some(("unix", rest)) => ("redis+unix", rest),
@@ -59,34 +58,39 @@ impl Location {
         };
         let (user, password) = login.split_once(':').unwrap_or((login, ""));
         let parameters: Vec<&str> = query.split('&').filter(|parameter| !parameter.is_empty()).collect();
-        let in_query = parameters.iter().find_map(|parameter| parameter.strip_prefix("db="));
-        let database = in_query.filter(|database| is_number(database)).or(database);
+        let in_query = parameters.iter().find_map(|parameter| parameter.strip_prefix("db=")).map(Text::plain);
+        let database = in_query.as_ref().or(database);
         let verify = !parameters.contains(&"ssl_cert_reqs=none");
         let is_read = |parameter: &str| parameter.starts_with("db=") || parameter == "ssl_cert_reqs=none";
         let left: Vec<&str> = parameters.into_iter().filter(|parameter| !is_read(parameter)).collect();
         let user = if user.is_empty() || password.is_empty() { String::new() } else { format!("{user}@") };
-        let url = match (scheme, database) {
-            ("redis+unix", Some(database)) => format!("{scheme}://{place}?db={database}"),
-            ("redis+unix", None) => format!("{scheme}://{place}"),
-            (_, Some(database)) if place.trim_end_matches('/').find('/').is_none() => {
-                format!("{scheme}://{user}{}/{database}", place.trim_end_matches('/'))
-            }
+        let bare = place.trim_end_matches('/');
+        let mut url = Text::plain(match database {
+            Some(_) if scheme == "redis+unix" => format!("{scheme}://{place}?db="),
+            Some(_) if !bare.contains('/') => format!("{scheme}://{user}{bare}/"),
             _ => format!("{scheme}://{user}{place}"),
-        };
+        });
+        if let Some(database) = database.filter(|_| scheme == "redis+unix" || !bare.contains('/')) {
+            url.append(database);
+        }
         let password = (!password.is_empty()).then(|| Text::plain(decoded(password)));
         let left_out = (!left.is_empty()).then(|| left.join("&"));
-        Some(Self { url: Text::plain(url), password, verify, left_out })
+        Some(Self { url, password, verify, left_out })
     }
 
-    fn redis_by_host(plain: &str, database: Option<&str>) -> Option<Self> {
-        let (address, database) = match plain.rsplit_once(':') {
+    fn redis_by_host(plain: &str, database: Option<&Text>) -> Option<Self> {
+        let (address, own) = match plain.rsplit_once(':') {
             Some((address, last)) if address.contains(':') && !address.contains('[') && is_number(last) => {
-                (address, Some(last))
+                (address, Some(Text::plain(last)))
             }
-            _ => (plain, database),
+            _ => (plain, None),
         };
-        let path = database.map(|database| format!("/{database}")).unwrap_or_default();
-        is_authority(address).then(|| Self::plain(format!("redis://{}{path}", bracketed(address))))
+        let mut url = Text::plain(format!("redis://{}", bracketed(address)));
+        if let Some(database) = own.as_ref().or(database) {
+            url.append(&Text::plain("/"));
+            url.append(database);
+        }
+        is_authority(address).then(|| Self::of(url))
     }
 
     /// A location of which a variable is part. One that begins with it is taken for a whole URL, if it is all there is.
@@ -99,7 +103,7 @@ impl Location {
         let mut url = if is_url { Text::default() } else { Text::plain("redis://") };
         url.append(text);
         if let Some(database) = database.filter(|_| !is_url) {
-            url.push(Piece::Plain("/".to_owned()));
+            url.append(&Text::plain("/"));
             url.append(database);
         }
         Some(Self::of(url))

@@ -32,6 +32,9 @@ use crate::config::{Problem, Problems, Span};
 /// Where the responder listens unless somebody says otherwise.
 const LISTEN: &str = "127.0.0.1:8811";
 
+/// What the app could run within a poll is a hundredth of it.
+const MOST_CHECKS: usize = 1000;
+
 /// A native tree, and what its reader should know.
 #[derive(Debug)]
 pub struct Converted {
@@ -75,6 +78,11 @@ pub fn convert(source: u16, text: &str, problems: &mut Problems) -> Option<Conve
         problems.push(Problem::error(heartbeat.at, message));
         return None;
     };
+    if entries.entries.len() > MOST_CHECKS {
+        let message = format!("expected at most {MOST_CHECKS} checks, found {}", entries.entries.len());
+        problems.push(Problem::error(heartbeat.at, message));
+        return None;
+    }
     for sweep in &module.sweeps {
         let problem = Problem::warning(sweep.at, format!("{}: what it does to the settings is not taken", sweep.what));
         problems.push(problem.help("compare the converted file with what Django has"));

@@ -150,6 +150,10 @@ fn every_backend_has_its_url() {
             "url=redis://h/10 password={env=P}",
             "",
         ),
+        (REDIS, "'LOCATION': 'redis://h', 'OPTIONS': {'db': env('D')}", "url=redis://h/${D}", ""),
+        (REDIS, "'LOCATION': 'redis://h/1', 'OPTIONS': {'db': 2}", "url=redis://h/1", ""),
+        (REDIS, "'LOCATION': HOST, 'OPTIONS': {'db': 2}", "url=${HOST}", "`HOST`"),
+        (REDIS, "'LOCATION': HOST + ':6379', 'OPTIONS': {'db': 2}", "url=redis://${HOST}:6379/2", "`HOST`"),
         (REDIS, "'LOCATION': 'unix:///s?db=1'", "url=redis+unix:///s?db=1", ""),
         (REDIS, "'LOCATION': 'unix://:pw@/s'", "url=redis+unix:///s password=pw", "stands open"),
         (
@@ -290,4 +294,23 @@ fn settings_are_recognised_by_name_or_by_what_is_in_them() {
     ] {
         assert!(!recognise(name, text), "{name} {text}");
     }
+}
+
+#[test]
+fn what_is_no_heartbeat_is_refused() {
+    let crowd = format!("HEARTBEAT = {{{}}}", (0..1001).map(|n| format!("'{n}': {{}},")).collect::<String>());
+    for (text, why) in [
+        ("DATABASES = {}", "there is no `HEARTBEAT = {…}` in this file"),
+        ("HEARTBEAT = load()", "expected a dictionary for HEARTBEAT, found a call of `load`"),
+        ("HEARTBEAT = (", "this is not Python: `(` is never closed"),
+        (&crowd, "expected at most 1000 checks, found 1001"),
+    ] {
+        let mut problems = Problems::default();
+        let source = problems.add_source("settings.py", text);
+        assert!(convert(source, text, &mut problems).is_none() && problems.has_errors(), "{text}");
+        assert!(problems.render().contains(why), "{}", problems.render());
+    }
+    // Nothing that Django's own flag did not need is asked for.
+    let (node, said) = converted("HEARTBEAT = {'flag': {'class': 'heartbeat.heartbeats.Flag', 'filename': '/f'}}");
+    assert!(node.get("checks").is_none() && said.is_empty(), "{said}");
 }
