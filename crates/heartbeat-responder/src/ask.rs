@@ -51,8 +51,8 @@ pub const ALLOW: &str = "GET, HEAD, OPTIONS, POST";
 pub const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
 
 impl Asked<'_> {
-    /// The format that is wanted: by `?format=`, else by the header `Accept`, else by the view. `None`: one that there
-    /// is not.
+    /// The format that is wanted: by `?format=`, else by the header `Accept`, else by the view. `None`: there is no such
+    /// format.
     pub(crate) fn format(&self, of_view: &'static Format) -> Option<&'static Format> {
         let named =
             self.query.into_iter().flat_map(|query| query.split('&')).find_map(|pair| pair.strip_prefix("format="));
@@ -60,13 +60,45 @@ impl Asked<'_> {
             // A plus in a query is a space to some and itself to others; `health+json` is meant.
             return Format::named(&name.replace("%2B", "+").replace("%2b", "+").replace(' ', "+"));
         }
-        let accepted = self.accept.and_then(|accept| {
-            accept.split(',').find_map(|range| {
-                let wanted = range.split(';').next().unwrap_or_default().trim();
-                FORMATS.iter().find(|format| format.accept.is_some_and(|ours| ours.eq_ignore_ascii_case(wanted)))
-            })
-        });
-        Some(accepted.unwrap_or(of_view))
+        Some(self.accept.map_or(of_view, |accept| preferred(accept, of_view)))
+    }
+}
+
+/// The format that a header `Accept` (RFC 9110, section 12.5.1) prefers, the view's where that is as good. Others are only
+/// taken if they are named: `*/*` and `application/json` ask for none in particular.
+fn preferred(accept: &str, of_view: &'static Format) -> &'static Format {
+    let essence = of_view.content_type.split(';').next().unwrap_or_default();
+    let (kind, _) = essence.split_once('/').unwrap_or_default();
+    let mut best = (of_view, 0, 0);
+    for range in accept.split(',') {
+        let mut parts = range.split(';').map(str::trim);
+        let wanted = parts.next().unwrap_or_default();
+        let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+        let weight = weight.map_or(1000, thousandths);
+        let named = |format: &&Format| format.accept.is_some_and(|ours| ours.eq_ignore_ascii_case(wanted));
+        let of_kind = wanted.strip_suffix("/*").is_some_and(|wanted| wanted.eq_ignore_ascii_case(kind));
+        // How closely it names a format decides between equal weights.
+        let (format, closeness) = match FORMATS.iter().find(named) {
+            Some(format) => (format, 3),
+            None if wanted.eq_ignore_ascii_case(essence) => (of_view, 3),
+            None if of_kind => (of_view, 2),
+            None if wanted == "*/*" => (of_view, 1),
+            None => continue,
+        };
+        let (_, best_weight, best_closeness) = best;
+        let is_better = (weight, closeness) > (best_weight, best_closeness);
+        if weight > 0 && (is_better || (weight, closeness) == (best_weight, best_closeness) && format == of_view) {
+            best = (format, weight, closeness);
+        }
+    }
+    best.0
+}
+
+/// A weight (RFC 9110, section 12.4.2); what is none counts as the least.
+fn thousandths(text: &str) -> u16 {
+    match text.parse::<f32>() {
+        Ok(weight) if (0.0..=1.0).contains(&weight) => (weight * 1000.0).round() as u16,
+        _ => 0,
     }
 }
 

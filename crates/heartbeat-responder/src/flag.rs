@@ -14,6 +14,9 @@ use std::sync::Arc;
 
 use heartbeat_core::Wall;
 
+/// The name under which the flag is shown.
+pub(crate) const FLAG: &str = "flag";
+
 /// So much of a flag is read, in bytes.
 const LONGEST: u64 = 64 * 1024;
 
@@ -128,10 +131,13 @@ impl Flag {
     /// If the file cannot be written. One that was not there before is not there then either.
     pub fn raise(&self, order: &Order) -> io::Result<()> {
         let text = order.text();
-        let (mut file, is_new) = match OpenOptions::new().write(true).custom_flags(NONBLOCK).open(&self.path) {
-            Ok(file) => (file, false),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                (OpenOptions::new().write(true).create_new(true).open(&self.path)?, true)
+        let (mut file, is_new) = match OpenOptions::new().write(true).create_new(true).open(&self.path) {
+            Ok(file) => (file, true),
+            // It is there; or a link is, which may lead to where nothing is yet.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let mut existing = OpenOptions::new();
+                existing.write(true).create(true).truncate(false).custom_flags(NONBLOCK);
+                (existing.open(&self.path)?, false)
             }
             Err(error) => return Err(error),
         };

@@ -14,10 +14,7 @@ pub use heartbeat_core::intent::Transition;
 use heartbeat_core::record::State;
 
 use crate::clock;
-use crate::flag;
-
-/// The name under which the flag is shown and told of; that of a view alone is `flag.VIEW`.
-pub(crate) const FLAG: &str = "flag";
+use crate::flag::{self, FLAG};
 
 /// So many transitions wait for an observer that is slow; what comes on top of them is not told.
 const WAITING: usize = 1024;
@@ -55,7 +52,8 @@ struct Told {
 }
 
 impl Observer {
-    /// Tells of drains that begin or end; for a [`Lookout`](crate::lookout::Lookout).
+    /// Tells of drains that begin or end, as of the check `flag`, for one view alone `flag.VIEW`. To be given to a
+    /// [`Lookout`](crate::lookout::Lookout).
     pub(crate) fn of_flags(self) -> impl FnMut(Option<&str>, &flag::State) + Send + 'static {
         let mut flags: HashMap<Id, Told> = HashMap::new();
         move |view, says| {

@@ -12,10 +12,12 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// Opens the file, or makes it.
-    pub(crate) fn open(path: impl AsRef<Path>) -> rusqlite::Result<Self> {
-        let connection = Connection::open(&path)?;
-        connection.execute_batch("CREATE TABLE IF NOT EXISTS visits (at TEXT DEFAULT CURRENT_TIMESTAMP)")?;
+    /// The file at this path; it is made if it is not there. An application whose database is in trouble starts all the same:
+    /// its health tells of it.
+    pub(crate) fn at(path: impl AsRef<Path>) -> rusqlite::Result<Self> {
+        if !path.as_ref().exists() {
+            Connection::open(&path)?.execute_batch("CREATE TABLE visits (at TEXT DEFAULT CURRENT_TIMESTAMP)")?;
+        }
         Ok(Self { path: path.as_ref().to_owned() })
     }
 
@@ -40,7 +42,7 @@ impl Database {
     /// A connection to the file that is there: one that is gone is not made anew.
     fn connect(&self) -> rusqlite::Result<Connection> {
         let connection = Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        connection.busy_timeout(Duration::from_secs(1))?;
+        connection.busy_timeout(Duration::from_secs(5))?;
         Ok(connection)
     }
 }

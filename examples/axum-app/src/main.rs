@@ -31,7 +31,7 @@ const LAME_DUCK: Duration = Duration::from_secs(3);
 async fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [address, flag, database, search] = arguments.as_slice() else { return Err(USAGE.into()) };
-    let database = Database::open(database)?;
+    let database = Database::at(database)?;
 
     // Checks that cost so little may run often.
     let often = Options::new().interval(Duration::from_secs(1)).timeout(Duration::from_secs(2)).fall(2).rise(1);

@@ -8,8 +8,8 @@ use heartbeat_core::answer::Statuses;
 
 use super::{BuildError, Builder, ViewOptions};
 use crate::defaults;
+use crate::flag::FLAG;
 use crate::format::Format;
-use crate::observer::FLAG;
 use crate::runner::Planned;
 use crate::view::{Known, Layout, Member, Scope, Service, Token, View};
 

@@ -1,10 +1,10 @@
 //! Health Check Response Format for HTTP APIs, draft-inadarei-api-health-check-06.
 
-use heartbeat_core::answer::{Answer, Standing};
+use heartbeat_core::answer::{Answer, Question, Standing};
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
-use super::{Format, Page, Row, json, time};
+use super::{Format, Page, Row, json};
 
 pub(super) const FORMAT: Format = Format {
     name: "health+json",
@@ -13,7 +13,7 @@ pub(super) const FORMAT: Format = Format {
     accept: Some("application/health+json"),
     render: |page| {
         let status = match page.answer {
-            Answer::Ok if page.degraded => "warn",
+            Answer::Ok if has_concerns(page) => "warn",
             // An answer that is configured to be a success must not be called a failure: section 3.1.
             _ if page.status < 400 => "pass",
             _ => "fail",
@@ -22,6 +22,11 @@ pub(super) const FORMAT: Format = Format {
         json(&Body { status, output: output.as_deref(), checks: Checks(page) }, b"  ")
     },
 };
+
+/// Healthy, with concerns: something is not as it should be, though it takes nothing down.
+fn has_concerns(page: &Page<'_>) -> bool {
+    page.view.question == Question::Ready && page.rows().any(|row| row.standing != Standing::Up)
+}
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -43,29 +48,27 @@ impl Serialize for Checks<'_> {
     }
 }
 
-/// One check, section 4. What heartbeat measures is a state, so there is no observed value.
+/// One check, section 4. What heartbeat knows is a state, so there is no observed value and no time of its reading.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Check<'a> {
+    /// Which instance this is about: the target.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    component_id: &'a str,
     status: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    time: Option<String>,
     #[serde(skip_serializing_if = "str::is_empty")]
     output: &'a str,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    affected_endpoints: Vec<&'a str>,
 }
 
 impl<'a> Check<'a> {
     fn of(row: &Row<'a>) -> Self {
-        let status = match row.standing {
-            Standing::Up => "pass",
-            Standing::Degraded => "warn",
-            Standing::Down => "fail",
-            // The draft has no word for it; section 3.1 allows words of one's own in checks that clients may ignore.
-            Standing::Unknown | Standing::Stale => "unknown",
+        let (status, output) = match row.standing {
+            // Section 4.8: no output where all is well.
+            Standing::Up => ("pass", ""),
+            Standing::Degraded => ("warn", row.reason),
+            // There are three words only, and what is not known is not healthy.
+            Standing::Down | Standing::Unknown | Standing::Stale => ("fail", row.reason),
         };
-        let affected_endpoints = if row.target.is_empty() { Vec::new() } else { vec![row.target] };
-        Self { status, time: row.since.and_then(time), output: row.reason, affected_endpoints }
+        Self { component_id: row.target, status, output }
     }
 }

@@ -12,7 +12,7 @@ use heartbeat_core::Wall;
 use heartbeat_core::answer::{Answer, Standing};
 use serde::Serialize;
 
-use crate::flag;
+use crate::flag::{self, FLAG};
 use crate::view::{Service, View};
 
 /// A format: one line of the table.
@@ -82,13 +82,12 @@ impl Page<'_> {
     /// The services by name, with the flag before them, as the formats that do not tell them apart show them.
     pub(crate) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
         let flag = self.flag.as_ref().map(|state| match state {
-            flag::State::Up => Row { name: "flag", target: "", standing: Standing::Up, reason: "", since: None },
+            flag::State::Up => Row { name: FLAG, target: "", standing: Standing::Up, reason: "" },
             flag::State::Down(drain) => Row {
-                name: "flag",
+                name: FLAG,
                 target: "",
                 standing: Standing::Down,
                 reason: if self.detailed { &drain.why } else { "" },
-                since: drain.since,
             },
         });
         let services = self.services.iter().map(|(service, _)| Row {
@@ -96,7 +95,6 @@ impl Page<'_> {
             target: if self.detailed { &service.target } else { "" },
             standing: self.standing(service),
             reason: if self.detailed { &service.known.reason } else { "" },
-            since: service.known.since,
         });
         flag.into_iter().chain(services)
     }
@@ -128,10 +126,9 @@ pub(crate) struct Row<'a> {
     pub(crate) target: &'a str,
     pub(crate) standing: Standing,
     pub(crate) reason: &'a str,
-    pub(crate) since: Option<Wall>,
 }
 
-/// JSON with an indentation of `indent`. Of what is above ASCII only the escapes are written, as Python does.
+/// JSON with an indentation of `indent`. What Python does not print is written as an escape: all above ASCII, and DEL.
 fn json(value: &impl Serialize, indent: &[u8]) -> String {
     let mut bytes = Vec::new();
     let formatter = serde_json::ser::PrettyFormatter::with_indent(indent);
@@ -139,15 +136,20 @@ fn json(value: &impl Serialize, indent: &[u8]) -> String {
         .serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, formatter))
         .expect("maps with texts for keys always serialize");
     let text = String::from_utf8(bytes).expect("JSON is text");
-    if text.is_ascii() { text } else { escape(&text) }
+    if text.bytes().all(is_plain) { text } else { escape(&text) }
 }
 
-/// Outside of strings, JSON is ASCII; inside of them, an escape stands for the character.
+/// Whether a byte of JSON may stand as it is.
+const fn is_plain(byte: u8) -> bool {
+    byte.is_ascii() && byte != 0x7f
+}
+
+/// Outside of strings, JSON is plain; inside of them, an escape stands for the character.
 fn escape(text: &str) -> String {
     use std::fmt::Write as _;
     let mut escaped = String::with_capacity(text.len() + 16);
     for c in text.chars() {
-        if c.is_ascii() {
+        if u8::try_from(c).is_ok_and(is_plain) {
             escaped.push(c);
         } else {
             for unit in c.encode_utf16(&mut [0; 2]) {
