@@ -3,6 +3,8 @@
 
 mod actions;
 mod alerts;
+#[path = "../../../heartbeat-responder/tests/answers/mod.rs"]
+mod answers;
 mod arrows;
 mod crash;
 mod documents;
@@ -15,6 +17,7 @@ mod listening;
 mod polls;
 mod process;
 mod reload;
+mod subject;
 mod support;
 mod toy_kind;
 mod trouble;
