@@ -228,6 +228,7 @@ mod tests {
             (r#"f"{a['}']}" + c"#, 11),
             (r#"rf"{f"{b}"}" + c"#, 12),
             (r#"f"{{" + c"#, 5),
+            (r#"f"{{'" + "'}}""#, 6),
             // It was a string before Python 3.12, and it cannot have been one with fields.
             ("f'{' + c", 4),
             ("t'{a}' + c", 6),
