@@ -228,7 +228,12 @@ impl Tls {
             .required::<FilePath>("certificate", "A PEM file: the certificate, then those that lead to an authority.");
         let key = fields
             .optional::<Key>("key", "The PEM file of its key, or a secret; the certificate's file if it is left out.");
-        Some(Self { certificate: certificate?.0, key: key.map(|key| key.0) })
+        let certificate = certificate?.0;
+        if key.is_none() {
+            let at = fields.span("certificate");
+            fields.context().secret_files.push((certificate.clone(), at));
+        }
+        Some(Self { certificate, key: key.map(|key| key.0) })
     }
 }
 
@@ -242,7 +247,11 @@ impl Value for Key {
 
     fn decode(node: &Node, context: &mut Context<'_>) -> Option<Self> {
         match &node.body {
-            Body::Scalar(_) => FilePath::decode(node, context).map(|path| Self(Secret::File(path.0))),
+            Body::Scalar(_) => {
+                let path = FilePath::decode(node, context)?.0;
+                context.secret_files.push((path.clone(), node.span));
+                Some(Self(Secret::File(path)))
+            }
             _ => Secret::decode(node, context).map(Self),
         }
     }
@@ -305,6 +314,11 @@ mod tests {
 
     /// What becomes of a value in the file `/etc/heartbeat/heartbeat.yaml`.
     fn decode<T: Value>(written: &str) -> Result<T, String> {
+        decode_with_secrets(written).map(|(value, _)| value)
+    }
+
+    /// The same, with the files in which there are secrets.
+    fn decode_with_secrets<T: Value>(written: &str) -> Result<(T, Vec<PathBuf>), String> {
         let mut problems = Problems::default();
         let source = problems.add_source("/etc/heartbeat/heartbeat.yaml", written);
         let node = yaml::read(source, written, &mut problems).expect("YAML");
@@ -313,7 +327,10 @@ mod tests {
         let value = T::decode(&node, &mut context);
         match context.problems.has_errors() {
             true => Err(context.problems.render()),
-            false => Ok(value.expect("a value or a problem")),
+            false => {
+                let secrets = context.secret_files.into_iter().map(|(path, _)| path).collect();
+                Ok((value.expect("a value or a problem"), secrets))
+            }
         }
     }
 
@@ -381,6 +398,18 @@ mod tests {
             let shown = crate::config::write::write(&Node::map([("listen", listens.show())]));
             let again = shown.strip_prefix("listen:").unwrap();
             assert_eq!(decode::<Listens>(again), Ok(listens), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_file_with_a_key_is_one_with_a_secret() {
+        for (tls, file) in [
+            ("{ certificate: both.pem }", "both.pem"),
+            ("{ certificate: chain.pem, key: key.pem }", "key.pem"),
+            ("{ certificate: chain.pem, key: { file: key.pem } }", "key.pem"),
+        ] {
+            let (_, secrets) = decode_with_secrets::<Listen>(&format!("{{ address: ':1', tls: {tls} }}")).unwrap();
+            assert_eq!(secrets, [Path::new("/etc/heartbeat").join(file)], "{tls}");
         }
     }
 
