@@ -3,17 +3,22 @@
 
 mod actions;
 mod alerts;
-#[path = "../../../heartbeat-responder/tests/answers/mod.rs"]
 mod answers;
 mod arrows;
+mod balancers;
 mod crash;
 mod documents;
 mod drain;
 mod exim;
 mod faults;
 mod forerunners;
+mod grpc;
+mod haproxy;
 mod isolation;
+mod kubelet;
+mod lifecycle;
 mod listening;
+mod nginx;
 mod polls;
 mod process;
 mod reload;
