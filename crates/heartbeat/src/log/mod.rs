@@ -49,6 +49,8 @@ impl Log {
         // Other crates speak only when something is wrong with them.
         let targets = tracing_subscriber::filter::Targets::new()
             .with_default(LevelFilter::WARN.min(level))
+            // It warns of what its peer does wrong: strangers do not write our log.
+            .with_target("h2", LevelFilter::OFF)
             .with_target("heartbeat", level);
         let lines = line::Lines::new(form, log.file.clone());
         // A second start in one process (tests) keeps the first destination.

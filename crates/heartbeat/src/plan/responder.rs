@@ -13,9 +13,10 @@ use heartbeat_responder::{Question, Statuses, defaults};
 use super::entries::refuse_unknown;
 use super::root::Named;
 use crate::config::node::{Body, Key};
+use crate::config::problem::did_you_mean;
 use crate::config::values::words::one_of;
 use crate::config::values::{Count, FilePath, Names, Secret, words};
-use crate::config::{Context, FieldDoc, Fields, Node, Problem, Shape, Value};
+use crate::config::{Context, FieldDoc, Fields, Node, Problem, Shape, Span, Value};
 use crate::message::About;
 use crate::web;
 
@@ -90,6 +91,8 @@ pub(super) struct Draft {
     responder: Responder,
     alerts: Names,
     members: Vec<Option<Names>>,
+    /// Where the agents stand.
+    agents: Span,
 }
 
 /// The name of the flag in answers, messages and the store.
@@ -181,7 +184,7 @@ pub(super) fn fields(fields: &mut Fields<'_, '_, '_>) -> Option<Draft> {
     let (flag, alerts) = flag.map_or((None, Names::default()), |(flag, alerts)| (Some(flag), alerts));
     let (views, members) = views.into_iter().unzip();
     let responder = Responder { web, flag, views, details, token, lame_duck, drain: drain.unwrap_or_default() };
-    Some(Draft { responder, alerts, members })
+    Some(Draft { responder, alerts, members, agents: fields.span("agent") })
 }
 
 /// The flag: a path, or a map.
@@ -313,7 +316,7 @@ fn trimmed(path: &str) -> &str {
 
 /// Resolves what the responder names.
 pub(super) fn resolve(draft: Draft, named: &Named, context: &mut Context<'_>) -> Arc<Responder> {
-    let Draft { mut responder, alerts, members } = draft;
+    let Draft { mut responder, alerts, members, agents } = draft;
     let mut known = |noun: &str, names: Names, among: &[&super::entries::Entries]| -> Vec<Id> {
         let is_known = |(name, at): &(Id, _)| !refuse_unknown(noun, name, *at, among, context);
         names.0.into_iter().filter(is_known).map(|(name, _)| name).collect()
@@ -323,6 +326,15 @@ pub(super) fn resolve(draft: Draft, named: &Named, context: &mut Context<'_>) ->
     }
     for (view, names) in responder.views.iter_mut().zip(members) {
         view.members = names.map(|names| known("check or group", names, &[&named.checks, &named.groups]));
+    }
+    for agent in &responder.web.agents.0 {
+        let own = responder.views.iter().map(|view| view.name.as_str());
+        let groups = named.groups.ids().iter().map(Id::as_str);
+        if !own.clone().chain(groups.clone()).any(|name| name == &*agent.view) && usual(&agent.view).is_none() {
+            let mut problem = Problem::error(agents, format!("there is no view named `{}`", agent.view));
+            problem.help = did_you_mean(&agent.view, own.chain(groups));
+            context.problems.push(problem);
+        }
     }
     if responder.flag.is_some()
         && let Some(at) = named.checks.place(FLAG).or_else(|| named.groups.place(FLAG))

@@ -5,10 +5,11 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::support::{Home, Program, closed_port, wait_for};
+use crate::support::{Home, PATIENCE, Program, closed_port, wait_for};
 
 /// A program of Debian's.
 ///
@@ -69,12 +70,15 @@ impl Haproxy {
     /// Waits until it says this of a server's state.
     #[track_caller]
     pub(crate) fn wait_for_status(&self, server: &str, status: &str) {
-        let mut last = Statistics::new();
-        let is_so = || {
-            last = self.server(server);
-            (last["status"] == status).then_some(())
-        };
-        wait_for(&format!("{server} is {status} to HAProxy"), is_so);
+        let start = Instant::now();
+        loop {
+            let known = self.server(server);
+            if known["status"] == status {
+                return;
+            }
+            assert!(start.elapsed() < PATIENCE, "{server} is not {status} to HAProxy: {known:?}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// How many requests a server has had.
@@ -85,7 +89,8 @@ impl Haproxy {
 
 /// An nginx. It ends with the test.
 pub(crate) struct Nginx {
-    _program: Program,
+    program: Program,
+    /// Its files.
     _home: Home,
 }
 
@@ -113,12 +118,12 @@ impl Nginx {
                 None
             })
         });
-        Self { _program: program, _home: home }
+        Self { program, _home: home }
     }
 
     /// Ends it at once, as a machine that loses its power.
     pub(crate) fn kill(self) {
-        self._program.kill();
+        self.program.kill();
     }
 }
 

@@ -1,6 +1,5 @@
 //! HAProxy takes a server out when we say so, and back, and nobody who asks it for a page notices.
 
-
 use crate::balancers::{Haproxy, Load, Nginx};
 use crate::support::{Home, Program, Web, closed_port, wait_for};
 
@@ -120,7 +119,7 @@ fn an_agent_drains_a_server() {
         });
         format!("backend site\n    balance roundrobin\n    option httpchk HEAD /\n{servers}")
     };
-    a_server_goes_and_comes("", backend, "DRAIN");
+    a_server_goes_and_comes("", backend, "DRAIN (agent)");
 }
 
 #[test]
@@ -158,7 +157,7 @@ fn an_agents_words_do_not_outlive_their_reasons() {
     assert_eq!(haproxy.server("shop")["last_agt"], "via agent : down (down: shop)");
     assert_eq!(home.run(&["down"]).code, 0);
     target.answer(200);
-    haproxy.wait_for_status("shop", "DRAIN");
+    haproxy.wait_for_status("shop", "DRAIN (agent)");
     assert_eq!(home.run(&["up"]).code, 0);
     haproxy.wait_for_status("shop", "UP");
 
@@ -166,7 +165,7 @@ fn an_agents_words_do_not_outlive_their_reasons() {
     target.answer(500);
     haproxy.wait_for_status("shop", "DOWN (agent)");
     assert_eq!(heartbeat.terminate().code, 0);
-    haproxy.wait_for_status("shop", "DRAIN");
+    haproxy.wait_for_status("shop", "DRAIN (agent)");
     target.answer(200);
     let _heartbeat = start();
     haproxy.wait_for_status("shop", "UP");

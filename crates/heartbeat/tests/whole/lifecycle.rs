@@ -48,6 +48,11 @@ impl Lifecycle {
         assert_eq!(self.home.run(&["up"]).code, 0);
     }
 
+    /// What it has printed.
+    pub(crate) fn said(&self) -> String {
+        self.heartbeat.said()
+    }
+
     /// SIGTERM, without waiting.
     pub(crate) fn terminate(&self) {
         self.heartbeat.signal(nix::sys::signal::Signal::SIGTERM);
