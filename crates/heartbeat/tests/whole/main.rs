@@ -3,6 +3,7 @@
 
 mod actions;
 mod alerts;
+#[path = "../../../heartbeat-responder/tests/answers/mod.rs"]
 mod answers;
 mod arrows;
 mod balancers;
