@@ -125,3 +125,68 @@ pub(crate) fn unknown_format() -> Arc<Reply> {
     });
     REPLY.clone()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked<'a>(query: Option<&'a str>, accept: Option<&'a str>) -> Asked<'a> {
+        Asked { method: Method::Whole, path: "/", query, accept, authorization: None, local: false }
+    }
+
+    fn of_view(name: &str) -> &'static Format {
+        Format::named(name).expect("a format of the table")
+    }
+
+    fn by_query(query: &str) -> Option<&'static str> {
+        asked(Some(query), Some("text/plain")).format(of_view("services")).map(|format| format.name)
+    }
+
+    fn accepted(accept: &str, view: &str) -> &'static str {
+        asked(None, Some(accept)).format(of_view(view)).expect("a format").name
+    }
+
+    #[test]
+    fn a_query_comes_before_what_is_accepted() {
+        assert_eq!(by_query("format=json"), Some("json"));
+        assert_eq!(by_query("a=b&format=microprofile&format=text"), Some("microprofile"));
+        for plus in ["+", "%2B", "%2b", " "] {
+            assert_eq!(by_query(&format!("format=health{plus}json")), Some("health+json"), "{plus:?}");
+        }
+        for wrong in ["format=", "format=TEXT", "format=xml", "format=json%00"] {
+            assert_eq!(by_query(wrong), None, "{wrong:?}");
+        }
+        assert_eq!(by_query("formats=json"), Some("text"), "no format is named, so Accept counts");
+        assert_eq!(by_query(""), Some("text"));
+    }
+
+    #[test]
+    fn the_view_keeps_its_format_unless_another_is_preferred() {
+        for (accept, expected) in [
+            ("", "services"),
+            ("*/*", "services"),
+            ("application/*", "services"),
+            ("application/json", "services"),
+            ("text/html", "services"),
+            ("text/plain", "text"),
+            ("TEXT/Plain", "text"),
+            (" application/health+json ; charset=utf-8", "health+json"),
+            ("application/health+json, application/json", "services"),
+            ("application/health+json, */*", "health+json"),
+            ("application/health+json, text/plain", "health+json"),
+            ("application/health+json;q=0.5, text/plain;q=0.51", "text"),
+            ("text/plain;q=0.9, */*;q=1.0", "services"),
+            ("text/plain;q=0", "services"),
+            ("text/plain;q=2", "services"),
+            ("text/plain;q=NaN", "services"),
+            ("text/plain; Q=1, application/json;q=0.2", "text"),
+            ("application/vnd.heartbeat+json", "json"),
+            (",,;;,/,*", "services"),
+        ] {
+            assert_eq!(accepted(accept, "services"), expected, "{accept:?}");
+        }
+        assert_eq!(accepted("application/health+json, text/plain", "text"), "text", "equal weights: the view's own");
+        assert_eq!(accepted("text/*, application/health+json;q=0.9", "text"), "text");
+        assert_eq!(accepted("application/json", "text"), "text", "which JSON?");
+    }
+}

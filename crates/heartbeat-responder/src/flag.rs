@@ -209,3 +209,6 @@ impl Drain {
         Self { why: why.into(), reason: None, since: None, until: None }
     }
 }
+
+#[cfg(test)]
+mod tests;

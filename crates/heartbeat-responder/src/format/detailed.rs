@@ -88,8 +88,8 @@ impl Serialize for Checks<'_> {
                 id: &service.id,
                 state: state(page.standing(service)),
                 takedown: *takedown,
-                since: service.known.since.and_then(time),
-                reason: Some(&*service.known.reason).filter(|reason| page.detailed && !reason.is_empty()),
+                since: service.known.since.filter(|_| page.answer != Answer::Stalled).and_then(time),
+                reason: Some(page.reason(service)).filter(|reason| !reason.is_empty()),
                 target: Some(&*service.target).filter(|target| page.detailed && !target.is_empty()),
             })?;
         }

@@ -79,6 +79,11 @@ impl Page<'_> {
         if self.answer == Answer::Stalled { Standing::Unknown } else { service.known.standing }
     }
 
+    /// What is said of a service, to those who may know. What was known of one that nobody watches may be long over.
+    pub(crate) fn reason<'s>(&self, service: &'s Service) -> &'s str {
+        if self.detailed && self.answer != Answer::Stalled { &service.known.reason } else { "" }
+    }
+
     /// The services by name, with the flag before them, as the formats that do not tell them apart show them.
     pub(crate) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
         let flag = self.flag.as_ref().map(|state| match state {
@@ -94,7 +99,7 @@ impl Page<'_> {
             name: &service.id,
             target: if self.detailed { &service.target } else { "" },
             standing: self.standing(service),
-            reason: if self.detailed { &service.known.reason } else { "" },
+            reason: self.reason(service),
         });
         flag.into_iter().chain(services)
     }
@@ -164,3 +169,6 @@ fn escape(text: &str) -> String {
 fn time(at: Wall) -> Option<String> {
     Some(jiff::Timestamp::from_millisecond(at.unix_millis()).ok()?.to_string())
 }
+
+#[cfg(test)]
+mod tests;
