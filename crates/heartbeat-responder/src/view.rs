@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use heartbeat_core::answer::{Question, Standing, Statuses};
 use heartbeat_core::record::{CheckRecord, State};
+use heartbeat_core::state::is_failing;
 use heartbeat_core::{Id, Wall};
 
 use crate::format::Format;
@@ -40,7 +41,7 @@ impl Known {
         let speaks = match record.state {
             State::Unknown => true,
             State::Up => record.cleans > 0,
-            State::Degraded => record.warns > 0,
+            State::Degraded => record.cleans == 0 && !is_failing(record),
             State::Down => record.passes == 0,
         };
         let standing = Standing::of(record.state, false);

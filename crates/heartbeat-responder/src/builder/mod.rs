@@ -102,8 +102,13 @@ impl Builder {
 
     /// How to find out who asks, in place of looking for a [`Peer`] in the request's extensions. With axum's `ConnectInfo`:
     ///
-    /// ```ignore
-    /// .peer(|extensions| extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.into()))
+    /// ```
+    /// # use std::net::SocketAddr;
+    /// # use heartbeat_responder::Health;
+    /// # #[derive(Clone)]
+    /// # struct ConnectInfo<T>(T);
+    /// let health = Health::builder()
+    ///     .peer(|extensions| extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.into()));
     /// ```
     pub fn peer(mut self, find: impl Fn(&Extensions) -> Option<Peer> + Send + Sync + 'static) -> Self {
         self.find_peer = FindPeer::by(find);

@@ -64,6 +64,8 @@ fn the_latest_result_speaks_only_for_the_state_it_belongs_to() {
         &[warn("slow"), warn("slow"), pass(""), pass("")],
         &[(Up, ""), (Degraded, "slow"), (Degraded, "slow"), (Up, "")],
     );
+    let slow = [warn("slow"), warn("slow"), fail("a"), warn("slower")];
+    expect(&slow, &[(Up, ""), (Degraded, "slow"), (Degraded, "slow"), (Degraded, "slower")]);
     expect(&[fail("a"), fail("b"), warn("w"), warn("w")], &[(Unknown, "a"), (Down, "b"), (Down, "b"), (Up, "")]);
     expect(&[pass("x"), local()], &[(Up, "x"), (Up, "x")]);
 }

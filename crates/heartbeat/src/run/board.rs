@@ -98,9 +98,9 @@ impl Services {
 
 /// What a record says, unless `stale` says that it is too old.
 pub fn known(record: &CheckRecord, stale: Option<&str>) -> Known {
-    let reason = match stale {
-        Some(why) => why.into(),
-        None => record.reason.clone(),
-    };
-    Known { standing: Standing::of(record.state, stale.is_some()), reason, since: record.since }
+    let known = Known::default().after(record);
+    match stale {
+        Some(why) => known.stale(record.state, why),
+        None => known,
+    }
 }
