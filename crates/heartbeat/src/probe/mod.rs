@@ -26,6 +26,7 @@ pub mod net;
 pub mod postgres;
 pub mod redis;
 pub mod resolve;
+pub mod sqlite;
 pub mod target;
 pub mod tcp;
 #[cfg(test)]
@@ -121,6 +122,7 @@ pub static KINDS: &[Kind] = &[
     tcp::KIND,
     postgres::KIND,
     mysql::KIND,
+    sqlite::KIND,
     redis::KIND,
     memcached::KIND,
     command::COMMAND,

@@ -28,6 +28,10 @@ pub enum Phase {
     Tls,
     /// From the request to the first byte of the answer.
     FirstByte,
+    /// Waiting for the end of an earlier probe that hung.
+    Earlier,
+    /// Opening a file.
+    Open,
     /// Saying who we are to a server that wants to know.
     Login,
     /// Waiting for the answer to a query, and receiving it.
@@ -47,6 +51,8 @@ impl Phase {
             Self::Tunnel => "asking the proxy for a tunnel",
             Self::Tls => "in the TLS handshake",
             Self::FirstByte => "waiting for the first byte",
+            Self::Earlier => "waiting for an earlier probe to end",
+            Self::Open => "opening the file",
             Self::Login => "logging in",
             Self::Query => "waiting for the answer to the query",
             Self::Answer => "receiving the answer",
@@ -167,7 +173,7 @@ impl State {
             Phase::Connect | Phase::Tunnel => &mut self.done.connect,
             Phase::Tls => &mut self.done.tls,
             Phase::FirstByte => &mut self.done.first_byte,
-            Phase::Login | Phase::Query | Phase::Answer | Phase::Command => return,
+            Phase::Earlier | Phase::Open | Phase::Login | Phase::Query | Phase::Answer | Phase::Command => return,
         };
         *slot = Some(slot.unwrap_or_default() + now.since(since));
     }

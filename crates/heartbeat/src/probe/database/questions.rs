@@ -102,6 +102,11 @@ impl Questions {
         Some((Self { query: query.map(|sql| sql.0), value, table: write.then_some(table) }, limits))
     }
 
+    /// Whether something is written.
+    pub fn writes(&self) -> bool {
+        self.table.is_some()
+    }
+
     /// Asks them all. `node` is the name of this node.
     ///
     /// # Errors
