@@ -26,6 +26,7 @@ pub mod net;
 pub mod postgres;
 pub mod redis;
 pub mod resolve;
+pub mod scratch;
 pub mod sqlite;
 pub mod target;
 pub mod tcp;

@@ -16,11 +16,10 @@ use heartbeat_core::outcome::Fault;
 use self::endpoint::{Dialer, Endpoint, Login};
 use self::wire::Wire;
 use super::expect::Limits;
-use super::{Boxed, Failure, Observation, Prober, Spec, Trace, World, clip};
+use super::{Boxed, Failure, Observation, Prober, Spec, Trace, World, clip, scratch};
 use crate::config::{Fields, Value};
 
 pub mod endpoint;
-mod scratch;
 #[cfg(test)]
 pub(crate) mod suite;
 pub mod wire;

@@ -5,8 +5,8 @@ use heartbeat_core::outcome::Fault;
 use super::{Answer, Session, write};
 use crate::config::values::Verbatim;
 use crate::config::{Context, Fields, Node, Shape, Value};
-use crate::probe::Failure;
 use crate::probe::expect::Limits;
+use crate::probe::{Failure, scratch};
 
 /// The questions of one check.
 #[derive(Clone, Debug)]
@@ -123,7 +123,7 @@ impl Questions {
             None => {}
         }
         match &self.table {
-            Some(table) => write::write(session, table, &write::key(node)).await,
+            Some(table) => write::write(session, table, &scratch::key(node)).await,
             None => Ok(()),
         }
     }

@@ -122,7 +122,7 @@ fn connect(path: &Path, writes: bool, deadline: Option<Mono>, gone: Arc<AtomicBo
     let opened = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX);
     let mut connection =
         opened.map_err(|error| no_descriptor().unwrap_or_else(|| refused(&refusal(&error).to_string())))?;
-    let mut prepare = || {
+    let prepare = || {
         let left = deadline.map_or(Duration::MAX, |deadline| deadline.since(clock::mono()));
         connection.busy_timeout((left - left / 10).min(LONGEST_LOCK))?;
         connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, LARGEST)?;

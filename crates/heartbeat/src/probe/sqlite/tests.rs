@@ -106,11 +106,11 @@ async fn writes() {
     let count = |sql: &str| ours.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("a number");
     assert_eq!(count("SELECT count(*) FROM pulse"), 0);
     ours.execute_batch(
-        "INSERT INTO pulse VALUES ('a/1', 'x', datetime('now', '-2 hours')); INSERT INTO pulse (id, value) VALUES ('b/2', 'x')",
+        "INSERT INTO pulse VALUES ('heartbeat:a:1', 'x', datetime('now', '-2 hours')); INSERT INTO pulse (id, value) VALUES ('b', 'x')",
     )
     .expect("written");
     passes(&text).await;
-    assert_eq!(count("SELECT count(*) FROM pulse WHERE id = 'b/2'"), 1);
+    assert_eq!(count("SELECT count(*) FROM pulse WHERE id = 'b'"), 1);
     assert_eq!(count("SELECT count(*) FROM pulse"), 1);
 }
 

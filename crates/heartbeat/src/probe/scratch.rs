@@ -4,7 +4,7 @@ use crate::host::random;
 
 /// A key that no other probe has, here or on another node: `heartbeat:NODE:RANDOM`, at most 128 bytes of printable ASCII
 /// without spaces, which is a key to every server.
-pub(super) fn key(node: &str) -> String {
+pub fn key(node: &str) -> String {
     const LONGEST: usize = 100;
     let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_') { c } else { '_' };
     let node: String = node.chars().map(plain).take(LONGEST).collect();
