@@ -70,7 +70,7 @@ fn storm(port: u16, expected: u16) -> Vec<Duration> {
                 let mut took = Vec::with_capacity(POLLS / 2 / POLLERS);
                 for _ in 0..POLLS / 2 / POLLERS {
                     let begin = Instant::now();
-                    let right = if number % 2 == 0 {
+                    let right = if number.is_multiple_of(2) {
                         poll(port).is_ok_and(|status| status == expected)
                     } else {
                         let flag = if expected == 200 { "\"flag\": \"Ok\"" } else { "\"flag\": \"Fail: " };
@@ -129,7 +129,7 @@ fn thousands_of_connections_that_say_nothing_keep_no_poll_from_its_answer() {
         .map(|number| {
             let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
             // Every other one has begun to speak.
-            if number % 2 == 0 {
+            if number.is_multiple_of(2) {
                 let _ = stream.write_all(b"GET /heartbeat/status/ HTTP/1.1\r\nX-Slow: ");
             }
             stream
