@@ -127,8 +127,10 @@ impl Value for Status {
     }
 
     fn decode(node: &Node, context: &mut Context<'_>) -> Option<Self> {
-        let noun = "an HTTP status from 200 to 599";
+        let noun = "an HTTP status from 200 to 599 that has a body";
         match context.text(noun, node)?.parse() {
+            // RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5.
+            Ok(204 | 205 | 304) => context.expected(noun, node),
             Ok(status @ 200..=599) => Some(Self(status)),
             _ => context.expected(noun, node),
         }

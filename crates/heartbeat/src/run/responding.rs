@@ -57,6 +57,9 @@ impl Responding {
         self.look(plan)?;
         self.board.beat();
         self.web = self.doors.take().map(|doors| Web::start(doors, Arc::clone(&self.board))).transpose()?;
+        if let Some(web) = &self.web {
+            tracing::info!("load balancers are answered at {}", web.names().join(", "));
+        }
         Ok(())
     }
 
