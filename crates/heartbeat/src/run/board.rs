@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use heartbeat_core::Id;
-use heartbeat_core::answer::{Question, Standing, Statuses};
+use heartbeat_core::answer::{Question, Statuses};
 use heartbeat_core::record::CheckRecord;
 use heartbeat_responder::defaults::with_defaults;
 use heartbeat_responder::format::Format;

@@ -39,11 +39,8 @@ impl Reply {
 
     /// Waits until the other end gives up.
     pub(super) async fn given_up(&mut self) {
-        match self.stream() {
-            Ok(stream) => {
-                let _ = poll_fn(|cx| stream.poll_reset(cx)).await;
-            }
-            Err(_) => {}
+        if let Ok(stream) = self.stream() {
+            let _ = poll_fn(|cx| stream.poll_reset(cx)).await;
         }
     }
 
