@@ -115,7 +115,7 @@ impl Protocol for Health {
         let mut pings = connection.ping_pong().expect("nobody has taken it before");
         let mut ticks = interval(PING_PACE);
         ticks.reset();
-        let (mut quiet, mut waiting) = (0, false);
+        let mut quiet = 0;
         let mut ending = self.ending.clone();
         let mut farewell = pin!(None);
         let mut calls = JoinSet::new();
@@ -137,18 +137,15 @@ impl Protocol for Health {
                 Some(_) = calls.join_next() => {}
                 _ = ticks.tick() => {
                     quiet = if calls.is_empty() { quiet + 1 } else { 0 };
-                    if waiting || pings.send_ping(Ping::opaque()).is_err() {
+                    // It is an error while the last one has not been answered.
+                    if pings.send_ping(Ping::opaque()).is_err() {
                         return Err(io::ErrorKind::TimedOut.into());
                     }
-                    waiting = true;
                     if quiet >= QUIET_PINGS {
                         connection.graceful_shutdown();
                     }
                 }
-                _ = poll_fn(|cx| pings.poll_pong(cx)), if waiting => {
-                    waiting = false;
-                    visit.seat.rests(clock::mono());
-                }
+                Ok(_) = poll_fn(|cx| pings.poll_pong(cx)) => visit.seat.rests(clock::mono()),
                 _ = ending.wait_for(|ending| *ending), if farewell.is_none() => {
                     visit.seat.answers(clock::mono());
                     connection.graceful_shutdown();
