@@ -101,6 +101,8 @@ impl Board {
     }
 
     /// Shows something else from now on; drains stay in force.
+    ///
+    /// Whoever calls this must be the one who calls [`know`](Self::know): what becomes known meanwhile is lost otherwise.
     pub fn replace(&self, layout: Layout) {
         self.panels.store(Arc::new(Panels::new(layout)));
     }

@@ -120,13 +120,10 @@ impl Runner {
         for effect in effects {
             match effect {
                 Effect::Probe { check, id, attempt, .. } => self.start(check, attempt, &id),
-                Effect::Abandon { check, .. } => {
-                    if let Some(run) = self.latest.get(&check) {
-                        run.abort();
-                    }
-                }
                 Effect::Reported(report) => self.report(report),
                 Effect::Stale { id } => self.stale(&id),
+                // A run that its own timeout has not ended blocks its thread, and nobody can end it.
+                Effect::Abandon { .. } => {}
                 // The report that follows says more; and checks are never taken away.
                 Effect::Fresh { .. } | Effect::Removed { .. } => {}
             }

@@ -147,3 +147,46 @@ fn a_word_is_said_without_the_services() {
     assert_eq!(board.word("live"), of("live", Answer::Ok, 200, true), "but the end is told in any case");
     assert_eq!(board.word("none"), None);
 }
+
+/// Whoever asks after something became known hears of it, however many ask and render meanwhile.
+#[test]
+fn no_answer_is_older_than_what_was_known_when_it_was_asked_for() {
+    const LAST: usize = 3000;
+    let board = board();
+    let known = std::sync::atomic::AtomicUsize::new(0);
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            for number in 1..=LAST {
+                let standing = if number % 2 == 0 { Standing::Up } else { Standing::Down };
+                board.know("search", Known { standing, reason: format!("word {number}.").into(), since: None });
+                known.store(number, Ordering::SeqCst);
+            }
+        });
+        for _ in 0..3 {
+            threads.spawn(|| {
+                loop {
+                    let before = known.load(Ordering::SeqCst);
+                    let (_, body) = status(&board);
+                    let word = body.split("word ").nth(1).and_then(|rest| rest.split('.').next());
+                    let seen: usize = word.map_or(0, |word| word.parse().expect("a number"));
+                    assert!(seen >= before, "{seen} was shown when {before} was known");
+                    if before == LAST {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn another_method_is_refused_only_where_a_view_is() {
+    let board = board();
+    let ask = |path| {
+        board.ask(&Asked { method: Method::Other, path, query: None, accept: None, authorization: None, local: false })
+    };
+    assert_eq!(ask("/livez").status, 405);
+    assert!(ask("/livez").head.ends_with(b"Allow: GET, HEAD, OPTIONS, POST\r\n"));
+    assert_eq!(ask("/nowhere").status, 404);
+    assert!(board.handles("/livez/") && !board.handles("/nowhere"));
+}

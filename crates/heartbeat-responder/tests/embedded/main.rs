@@ -5,6 +5,7 @@ mod running;
 mod serving;
 mod tree;
 
+use std::sync::mpsc;
 use std::time::Duration;
 
 use heartbeat_responder::{Answer, Builder, Health};
@@ -30,6 +31,20 @@ async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
         }
     };
     assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "waited in vain: {what}");
+}
+
+/// All that an observer was told. To be called when the application's health is dropped: it ends with that.
+async fn all<T>(told: mpsc::Receiver<T>) -> Vec<T> {
+    // The runner goes when the runtime has its turn.
+    tokio::task::yield_now().await;
+    let mut all = Vec::new();
+    loop {
+        match told.recv_timeout(PATIENCE) {
+            Ok(told) => all.push(told),
+            Err(mpsc::RecvTimeoutError::Disconnected) => return all,
+            Err(mpsc::RecvTimeoutError::Timeout) => panic!("the observer is still there"),
+        }
+    }
 }
 
 fn build(builder: Builder) -> Health {

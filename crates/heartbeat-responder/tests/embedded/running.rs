@@ -9,7 +9,7 @@ use heartbeat_responder::{Answer, Health, Options, State, Transition, Verdict, b
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 
-use crate::{PATIENCE, answer, build, until, why};
+use crate::{PATIENCE, all, answer, build, until, why};
 
 /// A check that can be broken, and counts its runs.
 #[derive(Clone, Default)]
@@ -113,8 +113,6 @@ async fn a_check_that_hangs_fails_at_its_timeout_and_runs_once_at_a_time() {
     sleep(Duration::from_secs(60)).await;
     assert_eq!(answer(&health), Answer::Down);
     assert_eq!(most.load(Ordering::SeqCst), 1);
-    let of_hanging = tells.iter().find(|transition| &*transition.subject == "hanging").expect("it went down");
-    assert_eq!(&*of_hanging.reason, "no answer within 7s");
     drop(health);
     let ending = async {
         while running.load(Ordering::SeqCst) > 0 {
@@ -122,6 +120,9 @@ async fn a_check_that_hangs_fails_at_its_timeout_and_runs_once_at_a_time() {
         }
     };
     assert!(tokio::time::timeout(PATIENCE, ending).await.is_ok(), "the run in flight ends with the runner");
+    let told = all(tells).await;
+    let of_hanging = told.iter().find(|transition| &*transition.subject == "hanging").expect("it went down");
+    assert_eq!(&*of_hanging.reason, "no answer within 7s");
 }
 
 /// Counts those that live, and the most that ever did.
@@ -173,8 +174,7 @@ async fn a_check_that_panics_fails_and_nothing_else_does() {
     assert!(answer(&health).is_ok());
     assert!(lamp.runs() >= 9, "{}", lamp.runs());
     drop(health);
-    yield_now().await;
-    let mut told: Vec<_> = tells.iter().collect();
+    let mut told = all(tells).await;
     told.sort();
     let panicked = |name: &str, words: &str| (name.to_owned(), format!("the check panicked: {words}"));
     let expected = [
@@ -203,13 +203,12 @@ async fn every_transition_is_told_once() {
     lamp.set_broken(false);
     sleep(Duration::from_secs(30)).await;
     drop(health);
-    yield_now().await;
     let expected = [
         (1, State::Unknown, State::Up, String::new()),
         (2, State::Up, State::Down, "it is dark".to_owned()),
         (3, State::Down, State::Up, String::new()),
     ];
-    assert_eq!(tells.iter().collect::<Vec<_>>(), expected);
+    assert_eq!(all(tells).await, expected);
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use http::{Request, Response, StatusCode};
 use http_body::Body as _;
 use tower_service::Service;
 
-use crate::{answer, build, until};
+use crate::{all, answer, build, until};
 
 async fn refused() -> Result<(), &'static str> {
     Err("connection refused")
@@ -171,11 +171,10 @@ async fn the_flag_takes_the_application_out_of_service_and_is_told_of() {
     until("one view is out of service", || health.respond(&get("/readyz")).status() != StatusCode::OK).await;
     assert!(answer(&health).is_ok(), "the other one is not");
     drop(health);
-    tokio::task::yield_now().await;
     let said = |subject: &str, to: &str, reason: String| (subject.to_owned(), to.to_owned(), reason);
     let file = file.display();
     assert_eq!(
-        tells.iter().collect::<Vec<_>>(),
+        all(tells).await,
         [
             said("flag", "down", format!("{file} exists and contains 0: a new disk")),
             said("flag", "up", String::new()),
