@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use h2::RecvStream;
 use h2::client::{self, SendRequest};
 use heartbeat_responder::Standing;
-use heartbeat_responder::view::Layout;
+use heartbeat_responder::view::{Layout, View};
 use http::{HeaderMap, Method, Request};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::net::TcpStream;
@@ -186,6 +186,22 @@ async fn a_call_is_answered_in_frames_and_trailers() {
         (status, &messages[..], trailers["grpc-status"].as_bytes()),
         (200, &b"\0\0\0\0\x02\x08\x01"[..], &b"0"[..])
     );
+}
+
+#[tokio::test]
+async fn a_list_has_a_hundred_names_at_most() {
+    let rig = rig();
+    let mut many = layout();
+    // The empty name is one of them.
+    many.views = (0..99).map(|number| View { name: number.to_string().into(), ..many.views[0].clone() }).collect();
+    rig.board.replace(many.clone());
+    let mut requests = rig.h2().await;
+    let (_, messages, end) = exchange(&mut requests, request("List"), b"\0\0\0\0\0").await;
+    assert!(messages.len() > 99 && end["grpc-status"] == "0");
+    many.views.push(View { name: "one more".into(), ..many.views[0].clone() });
+    rig.board.replace(many);
+    let (_, messages, end) = exchange(&mut requests, request("List"), b"\0\0\0\0\0").await;
+    assert_eq!((messages.len(), &end["grpc-status"]), (0, &"8".parse().unwrap()));
 }
 
 #[tokio::test]
