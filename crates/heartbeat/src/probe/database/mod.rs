@@ -12,6 +12,8 @@
 pub mod encryption;
 pub mod questions;
 pub mod server;
+#[cfg(test)]
+pub(crate) mod suite;
 pub mod url;
 pub mod wire;
 mod write;

@@ -146,7 +146,7 @@ fn place<P: Protocol>(url: &DatabaseUrl) -> Result<Place, String> {
         }
         if name != mode && name != socket && !P::PARAMETERS.contains(&name.as_str()) {
             let known: Vec<_> = [mode, socket].iter().chain(P::PARAMETERS).map(|known| format!("`{known}`")).collect();
-            return Err(format!("unknown parameter `{name}` in `{}`: known are {}", url.shown(), known.join(", ")));
+            return Err(format!("unknown parameter `{name}` in `url`: known are {}", known.join(", ")));
         }
     }
     let parameter = |key: &str| parameters.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone());

@@ -7,6 +7,7 @@ use heartbeat_core::outcome::{Fault, Verdict};
 use rusqlite::Connection;
 
 use super::*;
+use crate::probe::database::suite;
 use crate::probe::run;
 use crate::probe::testing::process::eventually;
 use crate::probe::testing::{AMPLE, SHORT, fails, no_names, passes, probe_in, refusal, spec, times_out};
@@ -94,14 +95,7 @@ async fn files_that_are_none() {
 async fn writes() {
     let (_folder, path) = database();
     let text = check(&path, "write: true, table: pulse");
-    let often = async |node| {
-        let prober = spec(&text).build(&no_names().of_node(Some(node))).expect("built");
-        for _ in 0..10 {
-            let report = run(&*prober, AMPLE).await;
-            assert_eq!(report.outcome.verdict, Verdict::Pass, "{:?}", report.outcome);
-        }
-    };
-    tokio::join!(often("one"), often("two"), often("one"));
+    suite::write_together(&text).await;
     let ours = Connection::open(&path).expect("there");
     let count = |sql: &str| ours.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("a number");
     assert_eq!(count("SELECT count(*) FROM pulse"), 0);
@@ -137,14 +131,7 @@ async fn a_statement_ends_with_its_probe() {
     let said = times_out(&check(&path, ENDLESS)).await;
     assert_eq!(said, "timed out after 300ms while waiting for the answer to the query");
     eventually("the file is closed", || (open_files(folder.path()) == 0).then_some(())).await;
-    let quick = spec(&check(&path, "write: true")).build(&no_names()).expect("built");
-    let endless = spec(&check(&path, ENDLESS)).build(&no_names()).expect("built");
-    for round in 0..100_u64 {
-        let report = run(&*quick, AMPLE).await;
-        assert_eq!(report.outcome.verdict, Verdict::Pass, "{:?}", report.outcome);
-        let report = run(&*endless, Duration::from_micros(50 * round)).await;
-        assert_eq!(report.outcome.fault, Some(Fault::Timeout), "{:?}", report.outcome);
-    }
+    suite::come_and_go(&check(&path, "write: true"), &check(&path, ENDLESS)).await;
     eventually("the file is closed", || (open_files(folder.path()) == 0).then_some(())).await;
 }
 

@@ -22,7 +22,7 @@ fn what_is_wrong_is_said() {
     for (text, said) in [
         ("url: mysql:///app", "`mysql:///app` lacks a host: name one, or a socket with `?socket=PATH`"),
         ("url: mysql://db/?ssl-mode=on", "expected one of `DISABLED`, `PREFERRED`, `REQUIRED`"),
-        ("url: mysql://db/?sslmode=require", "unknown parameter `sslmode` in `mysql://db/?sslmode=require`: known are"),
+        ("url: mysql://db/?sslmode=require", "unknown parameter `sslmode` in `url`: known are `ssl-mode`, `socket`"),
     ] {
         let found = refusal(text);
         assert!(found.contains(said), "{text}: {found}");

@@ -1,14 +1,12 @@
 //! Against MariaDB itself.
 
-use std::time::Duration;
+use heartbeat_core::outcome::Fault;
 
-use heartbeat_core::outcome::{Fault, Verdict};
-
-use crate::probe::run;
+use crate::probe::database::suite;
 use crate::probe::testing::authority::Authority;
 use crate::probe::testing::process::eventually;
 use crate::probe::testing::servers::{MariaDb, open_sockets};
-use crate::probe::testing::{AMPLE, fails, no_names, passes, probe_in, spec, times_out};
+use crate::probe::testing::{fails, passes, times_out};
 
 const USERS: &str = "\
 CREATE DATABASE shop;
@@ -134,14 +132,7 @@ async fn writes(server: &MariaDb) {
     let text = check(server, "trusted", "write: true");
     fails(&check(server, "reader", "write: true"), Fault::Status).await;
     // Two nodes that have never been here make the table at once and never meet in it.
-    let often = async |node| {
-        let prober = spec(&text).build(&no_names().of_node(Some(node))).expect("built");
-        for _ in 0..20 {
-            let report = run(&*prober, AMPLE).await;
-            assert_eq!(report.outcome.verdict, Verdict::Pass, "{:?}", report.outcome);
-        }
-    };
-    tokio::join!(often("one"), often("two"), often("one"));
+    suite::write_together(&text).await;
     assert_eq!(server.sql("SELECT count(*) FROM shop.heartbeat"), "0");
     // What the dead left behind goes, what the living have just written stays.
     server.sql("INSERT INTO shop.heartbeat VALUES ('heartbeat:a:1', 'x', now() - interval 2 hour), ('b', 'x', now())");
@@ -158,17 +149,7 @@ async fn writes(server: &MariaDb) {
 async fn a_server_in_trouble() {
     let mut server = server(&["--max-connections=10"]).await;
     let text = check(&server, "trusted", "");
-    let held: Vec<_> = (0..10)
-        .map(|_| {
-            let sleep = check(&server, "trusted", "query: 'SELECT sleep(600)'");
-            // One whose place is still taken by somebody else comes again.
-            tokio::spawn(async move {
-                loop {
-                    probe_in(&no_names(), &sleep, Duration::from_secs(600)).await;
-                }
-            })
-        })
-        .collect();
+    let held = suite::hold(10, &check(&server, "trusted", "query: 'SELECT sleep(600)'"));
     const ASLEEP: &str = "SELECT count(*) FROM information_schema.processlist WHERE state = 'User sleep'";
     eventually("all connections are taken", || (server.sql(ASLEEP) == "10").then_some(())).await;
     assert_eq!(fails(&text, Fault::Status).await, "the login was refused: Too many connections (1040)");
@@ -193,15 +174,8 @@ async fn a_server_in_trouble() {
 
 async fn nothing_is_left(server: &MariaDb) {
     let before = open_sockets();
-    let quick = spec(&check(server, "trusted", "")).build(&no_names()).expect("built");
-    let slow = spec(&check(server, "trusted", "query: 'SELECT sleep(600)'")).build(&no_names()).expect("built");
-    for round in 0..100_u64 {
-        let report = run(&*quick, AMPLE).await;
-        assert_eq!(report.outcome.verdict, Verdict::Pass, "{:?}", report.outcome);
-        // Some are ended while they connect, some while they log in, some while they wait.
-        let report = run(&*slow, Duration::from_micros(200 * round)).await;
-        assert_eq!(report.outcome.fault, Some(Fault::Timeout), "{:?}", report.outcome);
-    }
+    let endless = check(server, "trusted", "query: 'SELECT sleep(600)'");
+    suite::come_and_go(&check(server, "trusted", ""), &endless).await;
     server.is_alone().await;
     assert_eq!(open_sockets(), before);
 }
