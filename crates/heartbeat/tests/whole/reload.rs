@@ -180,6 +180,7 @@ fn a_thousand_hangups_and_an_orderly_end() {
     );
     let mut program = home.start(&["run"]);
     program.wait_for("started with");
+    wait_for("the first verdict", || (check(&home, "web")["epoch"] == 1).then_some(()));
     for _ in 0..1000 {
         program.signal(Signal::SIGHUP);
     }

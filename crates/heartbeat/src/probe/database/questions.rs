@@ -81,7 +81,12 @@ impl Questions {
             "Whether a row is written, read back and deleted at every probe, in a table that is made for it if missing.",
             false,
         );
-        let Table(table) = fields.or("table", "The table that `write` writes to.", Table("heartbeat".to_owned()));
+        let named: Option<Table> =
+            fields.optional("table", "The table that `write` writes to; `heartbeat` if it is left out.");
+        let Table(table) = named.unwrap_or_else(|| Table("heartbeat".to_owned()));
+        if write && fields.written("table").is_none() {
+            fields.show("table", || Node::text(table.as_str()));
+        }
         let (limits, value) = fields.section("expect", "What must be the case.", |fields| {
             let limits = limits(fields);
             let value: Option<String> = fields.optional(
