@@ -456,3 +456,20 @@ fn a_single_round_promotes_nothing_while_the_server_is_drained() {
     assert_eq!(home.run(&["once"]).code, 0);
     assert!(promoted.exists());
 }
+
+#[test]
+fn an_applications_flag_is_raised_and_lowered_with_one_line_of_configuration() {
+    let home = only_a_flag();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    // What an application embeds, as it embeds it.
+    let application = runtime.block_on(async {
+        let flag = home.path("heart.beat");
+        heartbeat_responder::Health::builder().flag(flag).build().expect("a flag is enough")
+    });
+    let is_ready = || application.answer("ready").is_some_and(|(answer, _)| answer.is_ok());
+    wait_for("the application is ready", || is_ready().then_some(()));
+    assert_eq!(home.run(&["down", "--reason", "kernel"]).code, 0);
+    wait_for("it is drained", || (!is_ready()).then_some(()));
+    assert_eq!(home.run(&["up"]).code, 0);
+    wait_for("it is ready again", || is_ready().then_some(()));
+}
