@@ -161,7 +161,11 @@ fn open_as_launched(global: &Global, screen: Screen, plan: &Plan) -> Result<Open
     })?;
     let log = Log::start(&plan.log, global.least()).map_err(|error| failed(&error))?;
     let doors = plan.responder.as_ref().map(|responder| Doors::open(&responder.web)).transpose();
-    let doors = doors.map_err(|problems| refuse(screen, Exit::Failed, problems.join("\nerror: ")))?;
+    let doors = doors.map_err(|problems| {
+        // Whoever holds the doors may be another daemon of this very configuration.
+        let exit = if is_running(global, screen, plan) { Exit::Locked } else { Exit::Failed };
+        refuse(screen, exit, problems.join("\nerror: "))
+    })?;
     let become_user = match (user, &group) {
         (Some(user), _) => Some(user),
         (None, Some(_)) => user::current(),
@@ -176,6 +180,16 @@ fn open_as_launched(global: &Global, screen: Screen, plan: &Plan) -> Result<Open
         user::drop_to(&user, group.as_ref()).map_err(|error| failed(&error))?;
     }
     Ok(Opened { pid_file, log, doors })
+}
+
+/// Whether a daemon with the same store answers.
+fn is_running(global: &Global, screen: Screen, plan: &Plan) -> bool {
+    let socket = prepare::storage(global, screen, plan).ok().and_then(|storage| prepare::socket(&storage, plan).ok());
+    let running = socket.is_some_and(|socket| std::os::unix::net::UnixStream::connect(socket).is_ok());
+    if running {
+        screen.error("another instance runs with this configuration");
+    }
+    running
 }
 
 /// The control socket. Without one the daemon works all the same, and signals do.

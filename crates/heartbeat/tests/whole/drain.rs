@@ -473,3 +473,17 @@ fn an_applications_flag_is_raised_and_lowered_with_one_line_of_configuration() {
     assert_eq!(home.run(&["up"]).code, 0);
     wait_for("it is ready again", || is_ready().then_some(()));
 }
+
+#[test]
+fn a_second_daemon_is_told_that_there_is_one() {
+    let server = Server::new("", "alerts: []");
+    let program = server.start();
+    server.wait_for_answer("/readyz", 200);
+    let second = server.run(&["run"]);
+    assert_eq!(second.code, 75, "{second:?}");
+    assert!(
+        second.stderr.contains("another instance runs") && second.stderr.contains("cannot listen at"),
+        "{second:?}"
+    );
+    assert_eq!(program.terminate().code, 0);
+}
