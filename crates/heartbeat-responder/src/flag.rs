@@ -71,11 +71,17 @@ impl Flag {
         &self.path
     }
 
-    /// The flag of one view alone: beside this one, with the view's name after its own.
+    /// The flag of one view alone: beside this one, with the view's name after its own. What has a meaning in a path, or
+    /// for a shell, is written `%2F`.
     pub fn of_view(&self, view: &str) -> Self {
         let mut path = self.path.clone().into_os_string();
         path.push(".");
-        path.push(view);
+        for byte in view.bytes() {
+            match byte {
+                b'-' | b'.' | b'0'..=b'9' | b'A'..=b'Z' | b'_' | b'a'..=b'z' => path.push(char::from(byte).to_string()),
+                _ => path.push(format!("%{byte:02X}")),
+            }
+        }
         Self::new(path)
     }
 

@@ -235,4 +235,5 @@ fn a_read_only_disk_is_an_error() {
 #[test]
 fn the_flag_of_a_view_lies_beside_it() {
     assert_eq!(Flag::new("/etc/heart.beat").of_view("ready").path(), Path::new("/etc/heart.beat.ready"));
+    assert_eq!(Flag::new("/etc/f").of_view("../$x y").path(), Path::new("/etc/f...%2F%24x%20y"));
 }

@@ -126,6 +126,7 @@ impl<'a> Watch<'a> {
                     self.say_once(format!("{name} has been told"));
                 }
                 Standing::NotYet => {
+                    self.say_once(format!("waiting for {name}"));
                     let polls = format!("{} of {} polls", poller.refused_in_a_row, self.drain.polls);
                     self.missing.push(format!("{name}: {polls}"));
                 }

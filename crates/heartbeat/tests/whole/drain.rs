@@ -300,7 +300,9 @@ fn waiting_ends_when_everybody_has_been_told() {
     server.wait_for_poller("status");
     let ended = server.run(&["down", "--wait=20s"]);
     assert_eq!((ended.code, ended.stdout.as_str()), (0, DOWN), "{ended:?}");
-    assert!(ended.stderr.contains("127.0.0.1 (http, view status) has been told"), "{ended:?}");
+    let [waiting, told] = ["waiting for 127.0.0.1 (http, view status)", "127.0.0.1 (http, view status) has been told"]
+        .map(|line| ended.stderr.find(line).unwrap_or_else(|| panic!("`{line}` is missing: {ended:?}")));
+    assert!(waiting < told, "{ended:?}");
     assert!(ended.stderr.contains("It is safe to stop this server now"), "{ended:?}");
     drop(poller);
     assert_eq!(program.terminate().code, 0);

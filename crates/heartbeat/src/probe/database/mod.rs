@@ -1,10 +1,10 @@
 //! What the kinds for databases share: the URL, the stream, and what is asked once we are in.
 //!
-//! Three layers. A kind brings its protocol, which turns a connection into a [`Session`]; [`Questions`](questions::Questions) asks any session
-//! the same things; [`server`] is the check around both for those that are reached over a network. What a server says of
-//! its own accord, be it a refused login, a missing database or a query that fails, is [`Fault::Status`], with its code in
-//! the reason; what nobody who speaks the protocol would say is [`Fault::Protocol`]; a value that is not the expected one
-//! is [`Fault::Body`].
+//! Three layers. A kind brings its protocol, which turns a connection into a [`Session`];
+//! [`Questions`](questions::Questions) asks any session the same things; [`server`] is the check around both for those that
+//! are reached over a network. What a server says of its own accord, be it a refused login, a missing database or a query
+//! that fails, is [`Fault::Status`], with its code in the reason; what nobody who speaks the protocol would say is
+//! [`Fault::Protocol`]; a value that is not the expected one is [`Fault::Body`].
 //!
 //! Absent on purpose: pools and prepared statements (a check sees what a new client sees), types (a value is compared as
 //! the text that the server makes of it).
