@@ -293,7 +293,8 @@ impl Server {
 
 #[test]
 fn waiting_ends_when_everybody_has_been_told() {
-    let server = Server::with_flag();
+    // Long enough for the command to meet a poller that has not been told.
+    let server = Server::new("  flag: heart.beat\n  drain: { polls: 10, grace: 300ms }", "alerts: []");
     let program = server.start();
     server.wait_for_answer("/readyz", 200);
     let poller = Poller::every(server.port, "/heartbeat/status/", Duration::from_millis(100));
