@@ -1,0 +1,83 @@
+//! Measures heartbeat against bare loops and its peers, within one run: `bench/run`.
+
+mod bare;
+mod cases;
+mod child;
+mod cpu;
+mod lab;
+mod peers;
+mod subject;
+mod table;
+mod target;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use lab::{Lab, Scale};
+use target::Kind;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let done = match words.first().map(String::as_str) {
+        Some("target") => serve(&words[1..]),
+        _ => measure(&words),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+const USAGE: &str = "usage: heartbeat-bench --heartbeat PROGRAM [--smoke] [--json FILE] [CASE]...";
+
+fn measure(words: &[String]) -> Result<(), String> {
+    let mut scale = Scale::FULL;
+    let (mut heartbeat, mut file, mut wanted) = (None, None, Vec::new());
+    let mut rest = words.iter();
+    while let Some(word) = rest.next() {
+        match word.as_str() {
+            "--smoke" => scale = Scale::SMOKE,
+            "--heartbeat" => heartbeat = rest.next().map(PathBuf::from),
+            "--json" => file = rest.next().map(PathBuf::from),
+            name if cases::CASES.iter().any(|(known, _)| *known == name) => wanted.push(name.to_owned()),
+            other => {
+                let names: Vec<_> = cases::CASES.iter().map(|(name, _)| *name).collect();
+                return Err(format!("expected a case ({}), found `{other}`\n{USAGE}", names.join(", ")));
+            }
+        }
+    }
+    let lab = Lab {
+        heartbeat: heartbeat.ok_or(USAGE)?,
+        scale,
+        certificate: target::certificate()?,
+        folder: tempfile::tempdir().map_err(|error| error.to_string())?,
+    };
+    let mut rows = Vec::new();
+    for (name, case) in
+        cases::CASES.iter().filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|word| word == name))
+    {
+        eprintln!("measuring {name} …");
+        rows.extend(case(&lab).map_err(|error| format!("{name}: {error}"))?);
+    }
+    table::print(&rows);
+    if let Some(file) = file {
+        let text = serde_json::to_string_pretty(&table::json(&rows)).map_err(|error| error.to_string())?;
+        std::fs::write(&file, text + "\n").map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+    }
+    Ok(())
+}
+
+fn serve(words: &[String]) -> Result<(), String> {
+    let kind = words.first().and_then(|name| Kind::named(name)).ok_or("expected http, https, tcp or silent")?;
+    let read = |path: &String| std::fs::read_to_string(path).map_err(|error| error.to_string());
+    let tls = match words {
+        [_, certificate, key] => Some((read(certificate)?, read(key)?)),
+        _ => None,
+    };
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    runtime.block_on(target::serve(kind, tls))
+}
