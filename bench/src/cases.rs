@@ -73,7 +73,7 @@ fn full_load(lab: &Lab, kind: Kind, of_bare: f64, of_blackbox: f64) -> Result<Ve
             name: "a bare loop",
             turn: Box::new(|| {
                 in_process(|| match kind {
-                    Kind::Https => runtime.block_on(tls::run(&lab.certificate.0, WIDTH, span)).map_err(text),
+                    Kind::Https => runtime.block_on(tls::run(&lab.certificate, WIDTH, span)).map_err(text),
                     _ => plain::run(kind, Pace::Full(WIDTH), span).map_err(text),
                 })
             }),

@@ -36,8 +36,8 @@ pub(crate) struct Lab {
     pub(crate) heartbeat: PathBuf,
     /// How much.
     pub(crate) scale: Scale,
-    /// Certificate and key of the targets, in PEM.
-    pub(crate) certificate: (String, String),
+    /// The certificate of the targets and the authority to trust, in PEM; the file `target.pem` too.
+    pub(crate) certificate: String,
     /// For files.
     pub(crate) folder: tempfile::TempDir,
 }
@@ -82,18 +82,23 @@ pub(crate) struct Outcome {
 }
 
 impl Lab {
+    /// A lab for this program.
+    pub(crate) fn new(heartbeat: PathBuf, scale: Scale) -> Result<Self, String> {
+        let (certificate, key) = target::certificate()?;
+        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+        for (name, text) in [("target.pem", &certificate), ("target.key", &key)] {
+            std::fs::write(folder.path().join(name), text).map_err(|error| error.to_string())?;
+        }
+        Ok(Self { heartbeat, scale, certificate, folder })
+    }
+
     /// Starts the target of a kind.
     pub(crate) fn target(&self, kind: Kind) -> Result<Child, String> {
         let own = std::env::current_exe().map_err(|error| error.to_string())?;
         let mut target = command(own);
         target.args(["target", kind.name()]);
         if kind == Kind::Https {
-            let files = [("target.pem", &self.certificate.0), ("target.key", &self.certificate.1)];
-            for (name, text) in files {
-                let path = self.folder.path().join(name);
-                std::fs::write(&path, text).map_err(|error| error.to_string())?;
-                target.arg(path);
-            }
+            target.args(["target.pem", "target.key"].map(|name| self.folder.path().join(name)));
         }
         Child::start(target, "ready")
     }

@@ -49,12 +49,7 @@ fn measure(words: &[String]) -> Result<(), String> {
             }
         }
     }
-    let lab = Lab {
-        heartbeat: heartbeat.ok_or(USAGE)?,
-        scale,
-        certificate: target::certificate()?,
-        folder: tempfile::tempdir().map_err(|error| error.to_string())?,
-    };
+    let lab = Lab::new(heartbeat.ok_or(USAGE)?, scale)?;
     let mut rows = Vec::new();
     for (name, case) in
         cases::CASES.iter().filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|word| word == name))
