@@ -57,8 +57,9 @@ fn full_load(lab: &Lab, kind: Kind, of_bare: f64, of_blackbox: f64) -> Result<Ve
     let span = lab.scale.span;
     let blackbox = peers::blackbox(lab)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(text)?;
-    // More is due than anybody can probe.
-    let checks = Checks { kind, number: 20_000 / lab.scale.divisor, interval: "500ms", timeout: "500ms", silent: 0 };
+    // More is due than anybody can probe; as many are in flight as in the bare loop.
+    let number = 20_000 / lab.scale.divisor;
+    let checks = Checks { kind, number, interval: "500ms", timeout: "500ms", silent: 0, width: WIDTH };
     let mut contenders = vec![
         Contender {
             name: "heartbeat",
@@ -135,7 +136,7 @@ fn steady(lab: &Lab) -> Result<Vec<Row>, String> {
     let mut rows = Vec::new();
     for (number, interval, span) in [(1_000, "5s", 5), (10_000, "10s", 10)] {
         let number = number / lab.scale.divisor;
-        let checks = Checks { kind: Kind::Http, number, interval, timeout: "5s", silent: 0 };
+        let checks = Checks { kind: Kind::Http, number, interval, timeout: "5s", silent: 0, width: 2000 };
         let pace = Pace::Steady(number, Duration::from_secs(span));
         let mut contenders = [
             Contender {
@@ -143,7 +144,7 @@ fn steady(lab: &Lab) -> Result<Vec<Row>, String> {
                 turn: Box::new(|| {
                     let daemon = subject::start(lab, &checks, "")?;
                     // After the first probes every check has taken up its phase.
-                    pause(if lab.scale.rounds > 1 { Duration::from_secs(2 * span) } else { lab.scale.span });
+                    pause(if lab.scale.is_smoke() { lab.scale.span } else { Duration::from_secs(2 * span) });
                     lab.watch(&daemon, Kind::Http)
                 }),
             },
@@ -173,14 +174,14 @@ fn steady(lab: &Lab) -> Result<Vec<Row>, String> {
 fn silent(lab: &Lab) -> Result<Vec<Row>, String> {
     let (_good, _silent) = (lab.target(Kind::Http)?, lab.target(Kind::Silent)?);
     let mut rows = Vec::new();
+    let (interval, seconds, rounds) = if lab.scale.is_smoke() { ("1s", 1, 1) } else { ("5s", 5, 4) };
     for (every, share) in [(20, "5 %"), (2, "50 %")] {
         let number = 200;
-        let checks = Checks { kind: Kind::Http, number, interval: "5s", timeout: "5s", silent: every };
+        let checks = Checks { kind: Kind::Http, number, interval, timeout: interval, silent: every, width: 2000 };
         let daemon = subject::start(lab, &checks, "")?;
-        pause(Duration::from_secs(6));
+        pause(Duration::from_secs(seconds + 1));
         let before = target::hits(Kind::Http)?;
-        let rounds = if lab.scale.rounds > 1 { 4 } else { 1 };
-        pause(Duration::from_secs(5 * rounds));
+        pause(Duration::from_secs(seconds * rounds));
         let made = (target::hits(Kind::Http)? - before) as f64;
         let due = (number - number / every) as f64 * rounds as f64;
         drop(daemon);
@@ -199,7 +200,7 @@ fn responder(lab: &Lab) -> Result<Vec<Row>, String> {
     const PORT: u16 = 18811;
     let target = lab.target(Kind::Http)?;
     let Some(nginx) = peers::nginx(lab)? else { return Ok(Vec::new()) };
-    let checks = Checks { kind: Kind::Http, number: 2, interval: "60s", timeout: "5s", silent: 0 };
+    let checks = Checks { kind: Kind::Http, number: 2, interval: "60s", timeout: "5s", silent: 0, width: 2000 };
     let daemon = subject::start(lab, &checks, &format!("responder: {{ listen: 127.0.0.1:{PORT} }}"))?;
     let ours = format!("http://127.0.0.1:{PORT}/readyz");
     let theirs = format!("http://127.0.0.1:{}/", peers::NGINX_PORT);
@@ -219,9 +220,9 @@ fn responder(lab: &Lab) -> Result<Vec<Row>, String> {
 /// Memory of a daemon with nothing to do, and the size of the program.
 fn idle(lab: &Lab) -> Result<Vec<Row>, String> {
     let _target = lab.target(Kind::Tcp)?;
-    let checks = Checks { kind: Kind::Tcp, number: 10, interval: "60s", timeout: "5s", silent: 0 };
+    let checks = Checks { kind: Kind::Tcp, number: 10, interval: "60s", timeout: "5s", silent: 0, width: 2000 };
     let daemon = subject::start(lab, &checks, "")?;
-    pause(Duration::from_secs(2));
+    pause(lab.scale.span);
     let memory = cpu::memory(daemon.pid(), "VmRSS") as f64 / 1e6;
     let size = std::fs::metadata(&lab.heartbeat).map_err(text)?.len() as f64 / 1e6;
     let line = |what: &str, number: f64, bound| Row {

@@ -28,6 +28,11 @@ impl Scale {
     pub(crate) const FULL: Self = Self { span: Duration::from_secs(5), rounds: 5, divisor: 1 };
     /// Enough to see that the harness works.
     pub(crate) const SMOKE: Self = Self { span: Duration::from_millis(500), rounds: 1, divisor: 20 };
+
+    /// Whether the numbers mean nothing.
+    pub(crate) const fn is_smoke(self) -> bool {
+        self.rounds == 1
+    }
 }
 
 /// Where measurements are made.

@@ -19,15 +19,17 @@ pub(crate) struct Checks {
     pub(crate) timeout: &'static str,
     /// One of so many is silent; 0: none.
     pub(crate) silent: usize,
+    /// Probes in flight.
+    pub(crate) width: usize,
 }
 
 impl Checks {
     /// The file for them.
     fn text(&self, folder: &Path, rest: &str) -> String {
-        let Self { kind, number, interval, timeout, silent } = self;
+        let Self { kind, number, interval, timeout, silent, width } = self;
         let mut text = format!(
             "defaults: {{ interval: {interval}, fast_interval: {interval}, timeout: {timeout}, remind: never }}\n\
-             limits: {{ probes: 2000, per_host: 2000 }}\nalerts: []\n\
+             limits: {{ probes: {width}, per_host: {width} }}\nalerts: []\n\
              storage: sqlite:{}/bench.db\n{rest}\nchecks:\n",
             folder.display()
         );

@@ -1,0 +1,31 @@
+//! The harness works: every subject is measured, with counts so small that the numbers mean nothing.
+#![allow(clippy::disallowed_methods)] // tests start processes
+
+use std::path::Path;
+use std::process::Command;
+
+#[test]
+fn every_subject_gives_its_lines() {
+    let bench = Path::new(env!("CARGO_BIN_EXE_heartbeat-bench"));
+    let heartbeat = bench.with_file_name("heartbeat");
+    assert!(heartbeat.exists(), "{} is missing: run `cargo build --package heartbeat`", heartbeat.display());
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    let output = Command::new(bench)
+        .arg("--heartbeat")
+        .arg(&heartbeat)
+        .args(["--smoke", "--json"])
+        .arg(file.path())
+        .output()
+        .expect("the harness can be started");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let rows: serde_json::Value =
+        serde_json::from_reader(std::fs::File::open(file.path()).expect("the rows")).expect("JSON");
+    let rows = rows.as_array().expect("a list");
+    for subject in
+        ["http probe", "https probe", "tcp probe", "command check", "HTTP checks every", "silent", "a poll", "MB"]
+    {
+        let row = rows.iter().find(|row| row["what"].as_str().is_some_and(|what| what.contains(subject)));
+        assert!(row.is_some_and(|row| row["number"].is_number()), "no line about `{subject}` in {rows:#?}\n{said}");
+    }
+}
