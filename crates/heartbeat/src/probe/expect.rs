@@ -5,7 +5,7 @@ use std::time::Duration;
 use heartbeat_core::Wall;
 use heartbeat_core::outcome::Fault;
 
-use super::Failure;
+use super::{Failure, Observation};
 use crate::config::Fields;
 use crate::config::values::duration;
 use crate::host::clock;
@@ -43,6 +43,17 @@ impl Limits {
     /// The first limit that is crossed. `not_after` is the end of the certificate, where there is one.
     pub fn judge(&self, took: Duration, not_after: Option<Wall>) -> Option<Failure> {
         self.judge_certificate(not_after).or_else(|| self.judge_latency(took))
+    }
+
+    /// What a probe saw that took so long: a failure beyond these limits, a warning beyond those of `warn`.
+    ///
+    /// # Errors
+    /// The first of these limits that is crossed.
+    pub fn observe(&self, warn: &Self, took: Duration, not_after: Option<Wall>) -> Result<Observation, Failure> {
+        match self.judge(took, not_after) {
+            Some(failure) => Err(failure),
+            None => Ok(Observation { warning: warn.judge(took, not_after), performance: None }),
+        }
     }
 
     fn judge_certificate(&self, not_after: Option<Wall>) -> Option<Failure> {

@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use heartbeat_core::Wall;
 use heartbeat_core::outcome::Fault;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
@@ -157,7 +156,7 @@ impl Prober for TcpProber {
                     not_after
                 }
             };
-            self.judge(not_after, trace)
+            self.expect.observe(&self.warn, trace.elapsed(), not_after)
         })
     }
 }
@@ -195,14 +194,6 @@ impl TcpProber {
             };
             let said = String::from_utf8_lossy(&heard[..heard.len().min(80)]).into_owned();
             return Err(Failure::new(Fault::Body, format!("{missing} was not found in the answer `{said}`: {end}")));
-        }
-    }
-
-    fn judge(&self, not_after: Option<Wall>, trace: &Trace) -> Result<Observation, Failure> {
-        let took = trace.elapsed();
-        match self.expect.judge(took, not_after) {
-            Some(failure) => Err(failure),
-            None => Ok(Observation { warning: self.warn.judge(took, not_after), performance: None }),
         }
     }
 }

@@ -164,10 +164,7 @@ impl<T: Talk> Prober for Client<T> {
             let took = trace.elapsed();
             let ended = wire.end().await;
             talked.and(ended)?;
-            match self.expect.judge(took, not_after) {
-                Some(failure) => Err(failure),
-                None => Ok(Observation { warning: self.warn.judge(took, not_after), performance: None }),
-            }
+            self.expect.observe(&self.warn, took, not_after)
         })
     }
 }

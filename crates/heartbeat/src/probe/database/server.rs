@@ -281,10 +281,7 @@ impl<P: Protocol> ServerProber<P> {
         if not_after.is_none() && self.expect.certificate.is_some() {
             return Err(Failure::new(Fault::Certificate, "the connection is not encrypted, expected a certificate"));
         }
-        match self.expect.judge(took, not_after) {
-            Some(failure) => Err(failure),
-            None => Ok(Observation { warning: self.warn.judge(took, not_after), performance: None }),
-        }
+        self.expect.observe(&self.warn, took, not_after)
     }
 
     async fn open(&self, trace: &Trace) -> Result<Opened<P::Session>, Failure> {

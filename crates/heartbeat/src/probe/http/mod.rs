@@ -477,9 +477,6 @@ impl HttpProber {
             return Err(Failure::new(Fault::Certificate, "the answer came without TLS, expected a certificate"));
         }
         let took = trace.elapsed();
-        match self.expect.judge(took, answer.not_after) {
-            Some(failure) => Err(failure),
-            None => Ok(Observation { warning: self.warn.judge(took, answer.not_after), performance: None }),
-        }
+        self.expect.observe(&self.warn, took, answer.not_after)
     }
 }

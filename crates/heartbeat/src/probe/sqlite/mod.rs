@@ -132,10 +132,7 @@ impl Prober for FileProber {
             let took = trace.elapsed();
             session.goodbye().await;
             asked?;
-            match self.expect.judge(took, None) {
-                Some(failure) => Err(failure),
-                None => Ok(Observation { warning: self.warn.judge(took, None), performance: None }),
-            }
+            self.expect.observe(&self.warn, took, None)
         })
     }
 }
