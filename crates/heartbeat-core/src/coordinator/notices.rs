@@ -40,11 +40,16 @@ impl StaleNews {
     }
 
     pub(super) fn forget(&mut self, id: &Id) {
-        self.retain(|other| other != id);
+        self.untold.remove(id);
+        self.rest_if_empty();
     }
 
     pub(super) fn retain(&mut self, keep: impl FnMut(&Id) -> bool) {
         self.untold.retain(keep);
+        self.rest_if_empty();
+    }
+
+    fn rest_if_empty(&mut self) {
         if self.untold.is_empty() {
             self.due = None;
         }
