@@ -39,7 +39,7 @@ fn escaped(id: &str) -> String {
     }
     if text.len() > LONGEST_ID {
         text.truncate(LONGEST_ID - 17);
-        write!(text, "~{:016x}", hash(id)).expect("a string takes everything");
+        write!(text, "~{:016x}", hash(id.as_bytes())).expect("a string takes everything");
     }
     text
 }

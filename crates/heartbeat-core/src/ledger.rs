@@ -18,7 +18,7 @@ use crate::{Id, Wall};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
     /// Checks and groups.
-    pub checks: BTreeMap<Id, CheckRecord>,
+    pub checks: BTreeMap<Id, Arc<CheckRecord>>,
     /// Open incidents, by check or group.
     pub incidents: BTreeMap<Id, Incident>,
     /// Verdicts of actions.
@@ -49,7 +49,7 @@ pub struct ResultRow {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
     /// Checks and groups whose record changed.
-    pub checks: Vec<(Id, Option<CheckRecord>)>,
+    pub checks: Vec<(Id, Option<Arc<CheckRecord>>)>,
     /// Incidents opened, changed or closed.
     pub incidents: Vec<(Id, Option<Incident>)>,
     /// Verdicts that changed.

@@ -146,7 +146,7 @@ pub struct Outcome {
 impl Outcome {
     /// A pass.
     pub fn pass(latency: Duration) -> Self {
-        Self { verdict: Verdict::Pass, fault: None, reason: Arc::from(""), latency }
+        Self { verdict: Verdict::Pass, fault: None, reason: Arc::default(), latency }
     }
 
     /// A warning.

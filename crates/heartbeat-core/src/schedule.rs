@@ -30,7 +30,7 @@ pub struct Grid {
 impl Grid {
     /// The grid of a check; the same in every process.
     pub fn of(id: &Id) -> Self {
-        Self { fraction: hash(id) }
+        Self { fraction: hash(id.as_bytes()) }
     }
 
     /// The first probe, when `checks` start at the same time: spread over 1 s per 1,000 of them, but over one period at most.

@@ -6,13 +6,14 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{Coordinator, Draft};
 use crate::Id;
 use crate::policy::DownWhen;
-use crate::record::State;
+use crate::record::{CheckRecord, State};
 use crate::state::enter;
 use crate::tally::{Standing, Tally};
 
@@ -78,16 +79,17 @@ impl Coordinator {
 
     fn judge_group(&mut self, id: &Id, draft: &mut Draft<'_>) {
         let Some(state) = self.index.groups[id].state() else { return };
-        let old = self.records.get(id).cloned().unwrap_or_default();
+        let old = self.record(id).cloned().unwrap_or_default();
         if state == old.state {
             return;
         }
-        let mut record = old.clone();
+        let mut record = CheckRecord::clone(&old);
         let reason = self.why_group(id, state);
         record.reason = reason.clone().into();
         let transition = enter(id, &mut record, state, reason.into(), draft.now.wall);
+        let record = Arc::new(record);
         draft.batch.checks.push((id.clone(), Some(record.clone())));
-        self.records.insert(id.clone(), record);
+        self.known.entry_ref(id).or_default().record = Some(record);
         self.moved(&transition, &old, Duration::ZERO, draft);
     }
 

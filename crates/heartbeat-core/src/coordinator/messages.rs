@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 use core::fmt::Display;
 use core::time::Duration;
 
-use super::{Coordinator, Draft};
+use super::{Coordinator, Draft, Known};
 use crate::delivery::Delivery;
 use crate::intent::{Destination, Event, Facts, Intent, Transition};
 use crate::key::key;
@@ -79,7 +79,7 @@ impl Coordinator {
         draft: &mut Draft<'_>,
     ) -> Facts {
         let id = &transition.subject;
-        let facts = Facts::of_transition(transition, old, &self.records[id], latency);
+        let facts = Facts::of_transition(transition, old, self.recorded(id), latency);
         draft.batch.transitions.push(transition.clone());
         match (transition.from, transition.to) {
             (from, State::Down) => {
@@ -115,7 +115,7 @@ impl Coordinator {
             previous_state: open.incident.from,
             duration: Some(draft.now.wall.since(open.incident.opened)),
             latency: Some(latency),
-            ..Facts::of(&self.records[id])
+            ..Facts::of(self.recorded(id))
         };
         if self.speak(id, due, &facts, draft) {
             self.keep_incident(id, draft);
@@ -207,13 +207,19 @@ impl Coordinator {
 
     /// A record that is down without an incident, as another program's state file may have it, gets a silent one.
     pub(super) fn reopen_incidents(&mut self, now: Now) {
-        for (id, record) in self.records.iter().filter(|(_, record)| record.state == State::Down) {
+        let down = |known: &Known| known.record.clone().filter(|record| record.state == State::Down);
+        for (id, record) in self.known.iter().filter_map(|(id, known)| Some((id, down(known)?))) {
             self.incidents.entry(id.clone()).or_insert_with(|| {
                 let opened = record.since.unwrap_or(now.wall);
                 let incident = Incident::opened(record.epoch, opened, State::Unknown);
                 OpenIncident { incident, spoken: Age::of(opened, now) }
             });
         }
+    }
+
+    /// What is known of a check or group that has been judged.
+    fn recorded(&self, id: &Id) -> &CheckRecord {
+        self.record(id).expect("who has moved has a record")
     }
 
     fn keep_incident(&self, id: &Id, draft: &mut Draft<'_>) {
@@ -228,7 +234,7 @@ impl Coordinator {
     /// Why the alerts of a check are withheld now, if they are.
     fn obstacle(&self, id: &Id) -> Option<String> {
         self.index.checks.get(id)?.depends_on.iter().find_map(|on| {
-            let record = self.records.get(on)?;
+            let record = self.record(on)?;
             let failing =
                 self.index.groups.get(on).map_or_else(|| is_failing(record), super::groups::Group::is_failing);
             match record.state {

@@ -16,7 +16,7 @@ mod notices;
 mod verdicts;
 mod wiring;
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -27,6 +27,7 @@ use self::verdicts::Verdicts;
 use self::wiring::Index;
 pub use self::wiring::{ActionWiring, CheckWiring, GroupWiring, Wiring};
 use crate::delivery::Delivery;
+use crate::id::IdMap;
 use crate::intent::{Destination, Event, Facts, Intent};
 use crate::ledger::{Batch, Ledger, ResultRow};
 use crate::outcome::Verdict;
@@ -103,16 +104,41 @@ pub enum Effect {
 #[derive(Clone, Debug)]
 pub struct Coordinator {
     /// Of checks and groups.
-    records: BTreeMap<Id, CheckRecord>,
+    known: IdMap<Known>,
     incidents: BTreeMap<Id, OpenIncident>,
     verdicts: Verdicts,
     index: Index,
     overlay: Option<Overlay>,
-    stale: BTreeSet<Id>,
     stale_news: StaleNews,
-    /// Checks that have been judged in this process.
-    heard: BTreeSet<Id>,
     next_sequence: u64,
+}
+
+/// What is known of a check or group.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    /// Nothing before the first verdict.
+    record: Option<Arc<CheckRecord>>,
+    /// No probe has been completed for too long.
+    stale: bool,
+    /// It has been judged in this process.
+    heard: bool,
+}
+
+impl Known {
+    fn remembered(record: &Arc<CheckRecord>) -> Self {
+        Self { record: Some(record.clone()), ..Self::default() }
+    }
+
+    /// How a check counts for its groups and actions.
+    fn standing(&self) -> Standing {
+        let record = self.record.as_ref();
+        let state = record.map_or(State::Unknown, |record| record.state);
+        Standing {
+            state: if self.stale { State::Unknown } else { state },
+            failing: record.is_some_and(|record| is_failing(record)),
+            unheard: !self.heard,
+        }
+    }
 }
 
 /// What one input leads to, as it takes shape.
@@ -138,14 +164,12 @@ impl Coordinator {
     /// One that remembers what the store does, and knows of no plan yet.
     pub fn new(ledger: &Ledger, now: Now) -> Self {
         Self {
-            records: ledger.checks.clone(),
+            known: ledger.checks.iter().map(|(id, record)| (id.clone(), Known::remembered(record))).collect(),
             incidents: OpenIncident::remembered(ledger, now),
             verdicts: Verdicts::remembered(&ledger.actions, now),
             index: Index::default(),
             overlay: None,
-            stale: BTreeSet::new(),
             stale_news: StaleNews::default(),
-            heard: BTreeSet::new(),
             next_sequence: ledger.next_sequence,
         }
     }
@@ -190,8 +214,8 @@ impl Coordinator {
     }
 
     /// What is known of a check or group.
-    pub fn record(&self, id: &str) -> Option<&CheckRecord> {
-        self.records.get(id)
+    pub fn record(&self, id: &str) -> Option<&Arc<CheckRecord>> {
+        self.known.get(id)?.record.as_ref()
     }
 
     /// The incident that is open for a check or group.
@@ -206,7 +230,7 @@ impl Coordinator {
 
     /// Whether no probe of a check has been completed for too long, so that its state is not known any more.
     pub fn is_stale(&self, id: &str) -> bool {
-        self.stale.contains(id)
+        self.known.get(id).is_some_and(|known| known.stale)
     }
 
     fn reported(&mut self, report: Report, draft: &mut Draft<'_>) {
@@ -219,9 +243,11 @@ impl Coordinator {
         if verdict == Verdict::Local {
             return;
         }
-        let before = self.standing(&id);
-        let old = self.records.insert(id.clone(), record.clone()).unwrap_or_default();
-        self.heard.insert(id.clone());
+        let known = self.known.entry_ref(&id).or_default();
+        let before = known.standing();
+        let old = known.record.replace(record.clone()).unwrap_or_default();
+        known.heard = true;
+        let after = known.standing();
         draft.batch.checks.push((id.clone(), Some(record.clone())));
         let cause = match &transition {
             Some(transition) => Some(self.moved(transition, &old, latency, draft)),
@@ -232,44 +258,41 @@ impl Coordinator {
                 None
             }
         };
-        self.recount(&id, before, cause.as_ref(), draft);
+        self.recount(&id, before, after, cause.as_ref(), draft);
     }
 
     fn stale(&mut self, id: Id, draft: &mut Draft<'_>) {
         if !self.index.checks.contains_key(&id) {
             return;
         }
-        let before = self.standing(&id);
-        self.stale.insert(id.clone());
         self.stale_news.gather(id.clone(), draft.now.mono);
-        self.recount(&id, before, None, draft);
+        self.age(&id, true, draft);
     }
 
     fn fresh(&mut self, id: &Id, draft: &mut Draft<'_>) {
-        let before = self.standing(id);
-        self.stale.remove(id);
         self.stale_news.forget(id);
-        self.recount(id, before, None, draft);
+        self.age(id, false, draft);
     }
 
-    /// How a check counts for its groups and actions.
+    /// A check becomes stale, or is so no more.
+    fn age(&mut self, id: &Id, stale: bool, draft: &mut Draft<'_>) {
+        let known = self.known.entry_ref(id).or_default();
+        let before = known.standing();
+        known.stale = stale;
+        let after = known.standing();
+        self.recount(id, before, after, None, draft);
+    }
+
     fn standing(&self, id: &Id) -> Standing {
-        let record = self.records.get(id);
-        let state = record.map_or(State::Unknown, |record| record.state);
-        Standing {
-            state: if self.stale.contains(id) { State::Unknown } else { state },
-            failing: record.is_some_and(is_failing),
-            unheard: !self.heard.contains(id),
-        }
+        self.known.get(id).map_or_else(|| Known::default().standing(), Known::standing)
     }
 
     /// Counts a check anew where it is a member, and judges what that may have moved; `cause` tells of its transition.
-    fn recount(&mut self, id: &Id, before: Standing, cause: Option<&Facts>, draft: &mut Draft<'_>) {
-        let after = self.standing(id);
-        let Some(check) = self.index.checks.get(id) else { return };
+    fn recount(&mut self, id: &Id, before: Standing, after: Standing, cause: Option<&Facts>, draft: &mut Draft<'_>) {
         if before == after {
             return;
         }
+        let Some(check) = self.index.checks.get(id) else { return };
         let (groups, actions) = (check.groups.clone(), check.actions.clone());
         for group in &groups {
             self.recount_group(group, before, after, draft);
@@ -284,9 +307,9 @@ impl Coordinator {
         self.index = Index::of(wiring);
         self.forget_unplanned(draft);
         for (id, target) in targets {
-            let Some(record) = self.records.get_mut(&id) else { continue };
+            let Some(Known { record: Some(record), .. }) = self.known.get_mut(&id) else { continue };
             if record.target != target {
-                *record = retarget(core::mem::take(record), target);
+                *record = Arc::new(retarget(CheckRecord::clone(record), target));
                 draft.batch.checks.push((id, Some(record.clone())));
             }
         }
@@ -298,16 +321,15 @@ impl Coordinator {
 
     /// What the plan no longer has is forgotten; an incident that people have heard of ends with a word about it.
     fn forget_unplanned(&mut self, draft: &mut Draft<'_>) {
-        let gone: Vec<Id> = self.records.keys().filter(|id| !self.index.is_subject(id)).cloned().collect();
-        for id in gone {
-            let record = self.records.remove(&id).unwrap_or_default();
+        let is_gone = |id: &Id, _: &mut Known| !self.index.is_subject(id);
+        let mut gone: Vec<(Id, Known)> = self.known.extract_if(is_gone).collect();
+        gone.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        for (id, known) in gone {
+            let Some(record) = known.record else { continue };
             self.close_removed(&id, &record, draft);
             draft.batch.checks.push((id, None));
         }
-        let planned = |id: &Id| self.index.checks.contains_key(id);
-        self.heard.retain(planned);
-        self.stale.retain(planned);
-        self.stale_news.retain(planned);
+        self.stale_news.retain(|id| self.index.checks.contains_key(id));
         self.verdicts.retain(&self.index, draft);
     }
 

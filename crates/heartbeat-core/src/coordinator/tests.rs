@@ -65,8 +65,8 @@ impl Life {
         let id = Id::from("web");
         let policy = Policy { fall: 1, rise: 1, ..Policy::default() };
         let record = self.ledger.checks.get(&id).cloned().unwrap_or_default();
-        let (record, transition) = step(&id, record, &policy, &outcome, at.wall);
-        self.hear(at, Input::Reported(Report { id, record, outcome, transition }))
+        let (record, transition) = step(&id, &record, &policy, &outcome, at.wall);
+        self.hear(at, Input::Reported(Report { id, record: record.into(), outcome, transition }))
     }
 }
 

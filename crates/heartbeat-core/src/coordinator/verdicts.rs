@@ -209,14 +209,14 @@ impl Coordinator {
 
     /// A check that the verdict rests on, when no transition has just brought it about.
     fn standing_cause(&self, id: &Id, verdict: Direction) -> (Option<Id>, Facts) {
-        let record = |check: &Id| self.records.get(check);
+        let record = |check: &Id| self.record(check);
         let is_down = |check: &&Id| record(check).is_some_and(|record| record.state == State::Down);
         let checks = &self.index.actions[id].checks;
         let check = match verdict {
             Direction::Demote => checks.iter().find(is_down),
             Direction::Promote => checks.first(),
         };
-        (check.cloned(), check.and_then(record).map(Facts::of).unwrap_or_default())
+        (check.cloned(), check.and_then(record).map(|record| Facts::of(record)).unwrap_or_default())
     }
 
     /// The verdict that stands and may be run again.

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use super::groups::Group;
 use super::verdicts::Action;
 use crate::Id;
+use crate::id::IdMap;
 use crate::policy::{ActionPolicy, DownWhen, Remind};
 
 /// What the coordinator must know of a plan. References are resolved: every name that is used is defined.
@@ -71,7 +72,7 @@ pub(super) struct Check {
 /// The wiring, to be looked up from either end.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Index {
-    pub(super) checks: BTreeMap<Id, Check>,
+    pub(super) checks: IdMap<Check>,
     pub(super) groups: BTreeMap<Id, Group>,
     pub(super) actions: BTreeMap<Id, Action>,
     pub(super) alerts: Vec<Id>,

@@ -82,7 +82,7 @@ pub enum Input {
         /// Bounds on probes in flight.
         limits: Limits,
         /// What the store remembers. A check that is known already keeps its own record.
-        records: BTreeMap<Id, CheckRecord>,
+        records: BTreeMap<Id, Arc<CheckRecord>>,
     },
     /// Nothing is to start any more; what is in flight is abandoned.
     Stop,
@@ -138,7 +138,7 @@ pub struct Report {
     /// The check.
     pub id: Id,
     /// Its record now.
-    pub record: CheckRecord,
+    pub record: Arc<CheckRecord>,
     /// What was found.
     pub outcome: Outcome,
     /// The step that followed from it, if one did.
@@ -165,7 +165,7 @@ pub struct Shard {
 #[derive(Clone, Debug)]
 struct Slot {
     spec: CheckSpec,
-    record: CheckRecord,
+    record: Arc<CheckRecord>,
     grid: Grid,
     host: Host,
     phase: Phase,
@@ -279,7 +279,7 @@ impl Shard {
     }
 
     /// What is known of a check.
-    pub fn record(&self, id: &str) -> Option<&CheckRecord> {
+    pub fn record(&self, id: &str) -> Option<&Arc<CheckRecord>> {
         self.keys.get(id).map(|&slot| &self.slot(slot).record)
     }
 
@@ -312,7 +312,8 @@ impl Shard {
             }
         }
         let id = slot.spec.id.clone();
-        let (record, transition) = step(&id, core::mem::take(&mut slot.record), &slot.spec.policy, &outcome, now.wall);
+        let (record, transition) = step(&id, &slot.record, &slot.spec.policy, &outcome, now.wall);
+        let record = Arc::new(record);
         slot.record = record.clone();
         out.push(Effect::Reported(Report { id, record, outcome, transition }));
         match self.mode {
@@ -422,7 +423,7 @@ impl Shard {
         now: Mono,
         checks: Vec<CheckSpec>,
         limits: Limits,
-        mut records: BTreeMap<Id, CheckRecord>,
+        mut records: BTreeMap<Id, Arc<CheckRecord>>,
         out: &mut Vec<Effect>,
     ) {
         self.turns = Turns::new(limits);
@@ -449,14 +450,14 @@ impl Shard {
         self.take_turns_anew();
     }
 
-    fn add(&mut self, spec: CheckSpec, record: CheckRecord, added: usize, now: Mono) -> u32 {
+    fn add(&mut self, spec: CheckSpec, record: Arc<CheckRecord>, added: usize, now: Mono) -> u32 {
         let grid = Grid::of(&spec.id);
         let due = match self.mode {
             Mode::Daemon => grid.first(now, spec.policy.interval, added),
             Mode::Once => now,
         };
         let slot = Slot {
-            record: retarget(record, spec.target),
+            record: aim(record, spec.target),
             grid,
             host: self.turns.host(spec.host.as_ref()),
             phase: Phase::Idle { due },
@@ -487,7 +488,7 @@ impl Shard {
         let slot = self.slot_mut(index);
         let (period, patience) = (slot.period(), slot.patience());
         slot.host = host;
-        slot.record = retarget(core::mem::take(&mut slot.record), spec.target);
+        slot.record = aim(slot.record.clone(), spec.target);
         slot.spec = spec;
         if slot.patience() != patience {
             slot.completed = lived;
@@ -564,6 +565,11 @@ impl Shard {
     fn slot_mut(&mut self, index: u32) -> &mut Slot {
         self.slots[index as usize].as_mut().expect("the index of a planned check")
     }
+}
+
+/// A record for this target.
+fn aim(record: Arc<CheckRecord>, target: u64) -> Arc<CheckRecord> {
+    if record.target == target { record } else { Arc::new(retarget(CheckRecord::clone(&record), target)) }
 }
 
 /// The outcome of a probe that should have ended long ago.

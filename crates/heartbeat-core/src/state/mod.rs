@@ -20,12 +20,12 @@ use crate::{Id, Wall};
 /// What the record becomes by one outcome, and the transition that this is, if it is one.
 pub fn step(
     id: &Id,
-    record: CheckRecord,
+    record: &CheckRecord,
     policy: &Policy,
     outcome: &Outcome,
     at: Wall,
 ) -> (CheckRecord, Option<Transition>) {
-    let counted = count(record, outcome, at);
+    let counted = count(record.clone(), outcome, at);
     let to = decide(&counted, policy);
     if to == counted.state {
         return (counted, None);

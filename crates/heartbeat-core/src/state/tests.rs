@@ -32,7 +32,7 @@ fn outcome(letter: char) -> Outcome {
 fn after(letters: &str) -> CheckRecord {
     let mut record = CheckRecord::default();
     for (second, letter) in (0..).zip(letters.chars()) {
-        (record, _) = step(&Id::from("web"), record, &POLICY, &outcome(letter), Wall::from_unix_millis(second * 1000));
+        (record, _) = step(&Id::from("web"), &record, &POLICY, &outcome(letter), Wall::from_unix_millis(second * 1000));
     }
     record
 }
@@ -109,12 +109,12 @@ fn remembers_when_runs_began_and_ended() {
 
 #[test]
 fn a_transition_says_what_it_is() {
-    let (_, transition) = step(&Id::from("web"), after("pff"), &POLICY, &outcome('f'), Wall::from_unix_millis(7));
+    let (_, transition) = step(&Id::from("web"), &after("pff"), &POLICY, &outcome('f'), Wall::from_unix_millis(7));
     let transition = transition.expect("the third failure");
     assert_eq!((transition.from, transition.to, transition.epoch), (State::Up, State::Down, 2));
     assert_eq!((&*transition.subject, &*transition.reason), ("web", "refused"));
     assert_eq!(transition.at, Wall::from_unix_millis(7));
-    let (_, none) = step(&Id::from("web"), after("pf"), &POLICY, &outcome('f'), Wall::default());
+    let (_, none) = step(&Id::from("web"), &after("pf"), &POLICY, &outcome('f'), Wall::default());
     assert_eq!(none, None);
 }
 

@@ -232,8 +232,13 @@ impl World {
     pub(crate) fn probed(&mut self, id: &Id, outcome: Outcome) {
         let policy = self.plan.checks[id].policy;
         let record = self.ledger.checks.get(id).cloned().unwrap_or_default();
-        let (record, transition) = step(id, record, &policy, &outcome, self.now.wall);
-        self.coordinate(coordinator::Input::Reported(Report { id: id.clone(), record, outcome, transition }));
+        let (record, transition) = step(id, &record, &policy, &outcome, self.now.wall);
+        self.coordinate(coordinator::Input::Reported(Report {
+            id: id.clone(),
+            record: record.into(),
+            outcome,
+            transition,
+        }));
     }
 
     pub(crate) fn stale(&mut self, id: &Id) {

@@ -27,7 +27,7 @@ fn known(outcomes: &[Outcome]) -> Vec<(Standing, String)> {
     let policy = Policy { fall: 2, rise: 2, ..Policy::default() };
     let (mut record, mut known) = (CheckRecord::default(), Known::default());
     let follow = |outcome: &Outcome| {
-        record = step(&Id::from("x"), std::mem::take(&mut record), &policy, outcome, Wall::default()).0;
+        record = step(&Id::from("x"), &record, &policy, outcome, Wall::default()).0;
         known = known.after(&record);
         (known.standing, known.reason.to_string())
     };

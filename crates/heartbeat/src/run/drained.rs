@@ -55,7 +55,7 @@ pub fn overlay(drain: &Drain, now: Wall) -> Overlay {
 }
 
 /// What the flag's word is to the coordinator; `None` if it is no news.
-pub fn report(record: CheckRecord, drain: Option<&Drain>, at: Wall) -> Option<Report> {
+pub fn report(record: &CheckRecord, drain: Option<&Drain>, at: Wall) -> Option<Report> {
     let policy = Policy { fall: 1, rise: 1, ..Policy::default() };
     let outcome = match drain {
         None => Outcome::pass(Duration::ZERO),
@@ -65,6 +65,6 @@ pub fn report(record: CheckRecord, drain: Option<&Drain>, at: Wall) -> Option<Re
         }
     };
     let id = Id::from(FLAG);
-    let (record, transition) = step(&id, CheckRecord { target: FLAG_TARGET, ..record }, &policy, &outcome, at);
-    transition.is_some().then_some(Report { id, record, outcome, transition })
+    let (record, transition) = step(&id, &CheckRecord { target: FLAG_TARGET, ..record.clone() }, &policy, &outcome, at);
+    transition.is_some().then_some(Report { id, record: record.into(), outcome, transition })
 }

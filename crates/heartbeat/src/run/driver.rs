@@ -96,7 +96,7 @@ impl Driver {
     }
 
     /// Begins to work. `records` is what the store remembers of the checks.
-    pub fn begin(&mut self, records: BTreeMap<Id, CheckRecord>) {
+    pub fn begin(&mut self, records: BTreeMap<Id, Arc<CheckRecord>>) {
         self.coordinate(coordinator::Input::Replanned(wiring::coordinator(&self.built.plan)));
         self.schedule(shard::Input::Replanned {
             checks: wiring::shard(&self.built.plan),
@@ -131,7 +131,7 @@ impl Driver {
     /// What the flag says about this server: to be remembered and told like the state of a check.
     pub fn flagged(&mut self, drain: Option<&Drain>) {
         let record = self.coordinator.record(FLAG).cloned().unwrap_or_default();
-        if let Some(report) = drained::report(record, drain, clock::wall()) {
+        if let Some(report) = drained::report(&record, drain, clock::wall()) {
             self.coordinate(coordinator::Input::Reported(report));
         }
     }

@@ -103,7 +103,7 @@ impl Session {
     }
 
     /// Begins to work. `records` is what the store remembers of the checks.
-    pub fn begin(&mut self, records: BTreeMap<Id, CheckRecord>) {
+    pub fn begin(&mut self, records: BTreeMap<Id, Arc<CheckRecord>>) {
         if drains(self.driver.plan()) {
             self.hold(Some(&not_looked_yet()));
         }

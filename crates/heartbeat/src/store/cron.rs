@@ -116,7 +116,7 @@ pub fn import(text: &str, now: Wall, known: impl Fn(&str) -> Option<Known>) -> R
             let incident = Incident { last_message, told, ..Incident::opened(record.epoch, opened, State::Up) };
             import.ledger.incidents.insert(known.id.clone(), incident);
         }
-        import.ledger.checks.insert(known.id, record);
+        import.ledger.checks.insert(known.id, record.into());
     }
     Ok(import)
 }

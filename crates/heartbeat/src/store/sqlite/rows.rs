@@ -86,7 +86,7 @@ pub(super) fn rewrite(connection: &Connection, subjects: &mut Subjects, ledger: 
 pub(super) fn read_ledger(connection: &Connection) -> rusqlite::Result<Ledger> {
     let mut ledger = Ledger::default();
     collect(connection, "SELECT id, checks.* FROM checks JOIN subjects ON key = subject", |row| {
-        ledger.checks.insert(id(row, "id")?, read_check(row)?);
+        ledger.checks.insert(id(row, "id")?, read_check(row)?.into());
         Ok(())
     })?;
     ledger.incidents = read_records(connection, "incidents")?;
@@ -140,7 +140,7 @@ pub(super) fn read_history(connection: &Connection, limit: usize) -> rusqlite::R
 fn write_checks(
     connection: &Connection,
     subjects: &mut Subjects,
-    changes: &[(Id, Option<CheckRecord>)],
+    changes: &[(Id, Option<Arc<CheckRecord>>)],
 ) -> rusqlite::Result<()> {
     if changes.is_empty() {
         return Ok(());

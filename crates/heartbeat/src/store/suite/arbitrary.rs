@@ -19,7 +19,7 @@ use proptest::prelude::*;
 /// A batch without results, which stores may round or drop.
 pub(in crate::store) fn batch() -> impl Strategy<Value = Batch> {
     let state = (
-        vec((id(), option::weighted(0.8, check())), 0..4),
+        vec((id(), option::weighted(0.8, check().prop_map(Arc::new))), 0..4),
         vec((id(), option::weighted(0.7, incident())), 0..3),
         vec((id(), option::weighted(0.7, action())), 0..2),
         vec((id(), option::weighted(0.7, lane())), 0..2),

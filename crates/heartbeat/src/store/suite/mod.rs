@@ -8,6 +8,7 @@ mod trouble;
 pub(super) use self::arbitrary::{batch, result};
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use heartbeat_core::delivery::{Delivery, Status};
 use heartbeat_core::intent::{Destination, Event, Facts, Intent, Transition};
@@ -120,8 +121,8 @@ fn at(seconds: i64) -> Wall {
     Wall::from_unix_millis(1_750_000_000_000 + seconds * 1000)
 }
 
-fn check(state: State, epoch: u64) -> CheckRecord {
-    CheckRecord { state, epoch, since: Some(at(0)), ..CheckRecord::default() }
+fn check(state: State, epoch: u64) -> Arc<CheckRecord> {
+    Arc::new(CheckRecord { state, epoch, since: Some(at(0)), ..CheckRecord::default() })
 }
 
 fn delivery(number: u64, status: Status) -> Delivery {

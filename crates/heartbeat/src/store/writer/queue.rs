@@ -18,7 +18,7 @@ const RESULTS_AT_ONCE: usize = 5_000;
 /// Changes that wait to become one batch.
 #[derive(Default)]
 pub(super) struct Queue {
-    checks: BTreeMap<Id, Option<CheckRecord>>,
+    checks: BTreeMap<Id, Option<Arc<CheckRecord>>>,
     incidents: BTreeMap<Id, Option<Incident>>,
     actions: BTreeMap<Id, Option<ActionRecord>>,
     lanes: BTreeMap<Id, Option<LaneRecord>>,
