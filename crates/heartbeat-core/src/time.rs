@@ -3,39 +3,48 @@
 //! Schedules and deadlines count in [`Mono`], which no operator and no time server can move. What people read, and what
 //! must mean something after a restart, is [`Wall`].
 
+use core::fmt;
 use core::ops::{Add, Sub};
 use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// A point on the monotonic clock: the time since an origin that only this process knows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Mono(Duration);
+/// A point on the monotonic clock: the time since an origin that only this process knows, in nanoseconds. It lasts 584
+/// years; later points are that one.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mono(u64);
 
 impl Mono {
     /// The origin.
-    pub const ZERO: Self = Self(Duration::ZERO);
+    pub const ZERO: Self = Self(0);
 
     /// The point `since_origin` after the origin.
     pub const fn from_origin(since_origin: Duration) -> Self {
-        Self(since_origin)
+        let nanos = since_origin.as_nanos();
+        Self(if nanos > u64::MAX as u128 { u64::MAX } else { nanos as u64 })
     }
 
     /// The time since the origin.
     pub const fn since_origin(self) -> Duration {
-        self.0
+        Duration::from_nanos(self.0)
     }
 
     /// How long after `earlier` this is; zero if it is not after it.
-    pub fn since(self, earlier: Self) -> Duration {
-        self.0.saturating_sub(earlier.0)
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 }
 
 impl Add<Duration> for Mono {
     type Output = Self;
     fn add(self, span: Duration) -> Self {
-        Self(self.0.saturating_add(span))
+        Self(self.0.saturating_add(Self::from_origin(span).0))
+    }
+}
+
+impl fmt::Debug for Mono {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Mono").field(&self.since_origin()).finish()
     }
 }
 

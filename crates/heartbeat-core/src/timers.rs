@@ -1,8 +1,9 @@
 //! One heap for the times of all checks.
 //!
 //! A check has one timer: for its next probe or for the deadline of the one in flight. The heap knows where each timer
-//! stands, so that setting one again moves it in place; nothing outdated stays behind, however often that happens. 100,000
-//! timers are 2 MB.
+//! stands, so that setting one again moves it in place; nothing outdated stays behind, however often that happens. Every
+//! entry has four children: they share a cache line, and the way down is half as long as among two. 100,000 timers are
+//! 2 MB.
 
 use alloc::vec::Vec;
 
@@ -11,10 +12,13 @@ use crate::Mono;
 /// A place in the heap that is not one.
 const NOWHERE: u32 = u32::MAX;
 
+/// Children of an entry.
+const CHILDREN: usize = 4;
+
 /// Timers by slot number; at most one per slot.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Timers {
-    /// A binary heap: none is earlier than its parent at `(i - 1) / 2`. Equal times go by slot, for replays.
+    /// None is earlier than its parent at `(i - 1) / CHILDREN`. Equal times go by slot, for replays.
     heap: Vec<(Mono, u32)>,
     /// Where each slot stands in the heap.
     places: Vec<u32>,
@@ -71,33 +75,28 @@ impl Timers {
 
     /// Moves the entry at `place` up or down until the order holds.
     fn settle(&mut self, mut place: usize) {
-        while place > 0 && self.heap[place] < self.heap[(place - 1) / 2] {
-            self.heap.swap(place, (place - 1) / 2);
-            self.note(place);
-            place = (place - 1) / 2;
+        let entry = self.heap[place];
+        while place > 0 && entry < self.heap[(place - 1) / CHILDREN] {
+            let parent = (place - 1) / CHILDREN;
+            self.put(place, self.heap[parent]);
+            place = parent;
         }
-        loop {
-            let (left, right) = (2 * place + 1, 2 * place + 2);
-            let mut least = place;
-            if left < self.heap.len() && self.heap[left] < self.heap[least] {
-                least = left;
-            }
-            if right < self.heap.len() && self.heap[right] < self.heap[least] {
-                least = right;
-            }
-            if least == place {
-                break;
-            }
-            self.heap.swap(place, least);
-            self.note(place);
+        while let Some(least) = self.least_child(place).filter(|&child| self.heap[child] < entry) {
+            self.put(place, self.heap[least]);
             place = least;
         }
-        self.note(place);
+        self.put(place, entry);
     }
 
-    fn note(&mut self, place: usize) {
-        let slot = self.heap[place].1;
-        self.places[slot as usize] = u32::try_from(place).expect("fewer timers than slots");
+    fn least_child(&self, place: usize) -> Option<usize> {
+        let first = CHILDREN * place + 1;
+        let last = (first + CHILDREN).min(self.heap.len());
+        (first..last).min_by_key(|&child| self.heap[child])
+    }
+
+    fn put(&mut self, place: usize, entry: (Mono, u32)) {
+        self.heap[place] = entry;
+        self.places[entry.1 as usize] = u32::try_from(place).expect("fewer timers than slots");
     }
 }
 

@@ -115,7 +115,7 @@ impl Stage {
                     self.tell_settled(&delivery);
                     session.settle(delivery);
                 }
-                Some(done) = session.probed.recv() => session.driver.probed(done),
+                Some(done) = session.probed.recv() => session.driver.probed([done]),
                 () = sleep_until(clock::instant(wake)) => session.driver.wake(),
             }
             let now = clock::mono();

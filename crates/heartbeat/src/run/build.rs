@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use heartbeat_core::Id;
+use heartbeat_core::id::IdMap;
 use heartbeat_responder::view::Layout;
 
 use super::board;
@@ -19,7 +20,7 @@ pub struct Built {
     /// The plan.
     pub plan: Arc<Plan>,
     /// By the check's id, with the deadline of one probe.
-    pub probers: BTreeMap<Id, (Arc<dyn Prober>, Duration)>,
+    pub probers: IdMap<(Arc<dyn Prober>, Duration)>,
     /// By the alert's id.
     pub channels: BTreeMap<Id, Arc<dyn Channel>>,
     /// By the action's id.
@@ -36,7 +37,7 @@ impl Built {
     /// # Errors
     /// Everything that could not be opened, a sentence each, naming the check, action or alert.
     pub fn new(plan: Arc<Plan>, world: &World) -> Result<Self, Vec<String>> {
-        let mut probers = BTreeMap::new();
+        let mut probers = IdMap::default();
         let mut channels = BTreeMap::new();
         let mut problems = Vec::new();
         for check in &plan.checks {

@@ -26,6 +26,9 @@ use crate::store::writer::{Durability, Health};
 /// With nothing to do the loop still turns this often, for the watchdog's sake.
 const IDLE: Duration = Duration::from_secs(60);
 
+/// So many results of probes are taken in together at most: they share a look at the clock and a transaction.
+const AT_ONCE: usize = 64;
+
 /// The store's thread may take so long to say what it remembers.
 const WRITER_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -85,6 +88,7 @@ pub async fn run(
     ready();
     let pace = surroundings.responding.as_ref().map(|_| BEAT).into_iter().chain(watchdog).min().unwrap_or(IDLE);
     let mut ending: Option<Mono> = None;
+    let mut ended = Vec::with_capacity(AT_ONCE);
     loop {
         failpoint::stall("scheduler");
         let idle = clock::mono() + pace;
@@ -105,7 +109,7 @@ pub async fn run(
             }
             Some(call) = surroundings.calls.recv() => answer(call, &surroundings, &session, &mut rereading),
             Some(delivery) = session.settled.recv() => session.settle(delivery),
-            Some(done) = session.probed.recv() => session.driver.probed(done),
+            _ = session.probed.recv_many(&mut ended, AT_ONCE) => session.driver.probed(ended.drain(..)),
             Ok(()) = health.changed() => {
                 tell_health(&health.borrow_and_update().clone(), &mut troubles, &mut session);
             },

@@ -14,7 +14,7 @@ use heartbeat_core::ledger::{Batch, Ledger};
 use heartbeat_core::outcome::{Outcome, Verdict};
 use heartbeat_core::record::{CheckRecord, State};
 use heartbeat_core::shard::{self, Mode, Shard};
-use heartbeat_core::{Id, Mono};
+use heartbeat_core::{Id, Mono, Now};
 use heartbeat_responder::Board;
 use heartbeat_responder::flag::Drain;
 use heartbeat_responder::view::Known;
@@ -60,6 +60,11 @@ pub struct Driver {
     watchers: Option<mpsc::UnboundedSender<News>>,
     /// Where load balancers are told.
     board: Option<Arc<Board>>,
+    /// What has been decided in this turn.
+    decided: Batch,
+    /// Room for what one turn leads to; empty between two.
+    effects: Vec<shard::Effect>,
+    decisions: Vec<coordinator::Effect>,
 }
 
 impl Driver {
@@ -80,6 +85,9 @@ impl Driver {
             stale: BTreeMap::new(),
             watchers: None,
             board: None,
+            decided: Batch::default(),
+            effects: Vec::new(),
+            decisions: Vec::new(),
         }
     }
 
@@ -187,25 +195,34 @@ impl Driver {
         self.coordinate(coordinator::Input::Wake);
     }
 
-    /// Takes a probe's result in.
-    pub fn probed(&mut self, done: Done) {
-        let Done { check, attempt, report } = done;
-        self.pool.ended(check, attempt);
-        self.schedule(shard::Input::Probed { check, attempt, outcome: report.outcome });
+    /// Takes the results of probes in that have ended at about the same time.
+    pub fn probed(&mut self, ended: impl IntoIterator<Item = Done>) {
+        let now = clock::now();
+        for Done { check, attempt, report } in ended {
+            self.pool.ended(check, attempt);
+            self.shard.handle(now, shard::Input::Probed { check, attempt, outcome: report.outcome }, &mut self.effects);
+        }
+        self.carry_out(now);
     }
 
     /// Tells the coordinator of what became of a delivery, or of a fault of our own.
     pub fn coordinate(&mut self, input: coordinator::Input) {
-        let mut effects = Vec::new();
-        self.coordinator.handle(clock::now(), input, &mut effects);
-        for effect in effects {
-            match effect {
+        self.decide(clock::now(), input);
+        self.hand_over();
+    }
+
+    fn decide(&mut self, now: Now, input: coordinator::Input) {
+        let mut decisions = std::mem::take(&mut self.decisions);
+        self.coordinator.handle(now, input, &mut decisions);
+        for decision in decisions.drain(..) {
+            match decision {
                 coordinator::Effect::Commit(batch) => self.commit(batch),
                 coordinator::Effect::Withheld { subject, event, why } => {
                     tracing::info!(check = %subject, event = event.as_str(), "withheld: {why}");
                 }
             }
         }
+        self.decisions = decisions;
     }
 
     /// Starts nothing any more.
@@ -219,11 +236,16 @@ impl Driver {
     }
 
     fn schedule(&mut self, input: shard::Input) {
-        let mut effects = Vec::new();
         let now = clock::now();
-        self.shard.handle(now, input, &mut effects);
+        self.shard.handle(now, input, &mut self.effects);
+        self.carry_out(now);
+    }
+
+    /// Carries out what the shard wants, in its order.
+    fn carry_out(&mut self, now: Now) {
         self.tell_standstill();
-        for effect in effects {
+        let mut effects = std::mem::take(&mut self.effects);
+        for effect in effects.drain(..) {
             match effect {
                 shard::Effect::Probe { check, id, attempt, late, .. } => {
                     if self.mode == Mode::Daemon {
@@ -246,7 +268,7 @@ impl Driver {
                     self.tell_local(&report);
                     // A pass that brings no transition changes nothing that is shown.
                     let failed = (report.outcome.verdict != Verdict::Pass).then(|| report.id.clone());
-                    self.coordinate(coordinator::Input::Reported(report));
+                    self.decide(now, coordinator::Input::Reported(report));
                     if let Some(id) = failed {
                         self.show(&id);
                     }
@@ -256,13 +278,13 @@ impl Driver {
                     let why = format!("no probe has been completed for three intervals{because}");
                     tracing::warn!(check = %id, "stale: {why}");
                     self.stale.insert(id.clone(), why);
-                    self.coordinate(coordinator::Input::Stale(id.clone()));
+                    self.decide(now, coordinator::Input::Stale(id.clone()));
                     self.show(&id);
                 }
                 shard::Effect::Fresh { id } => {
                     tracing::info!(check = %id, "probed again");
                     self.stale.remove(&id);
-                    self.coordinate(coordinator::Input::Fresh(id.clone()));
+                    self.decide(now, coordinator::Input::Fresh(id.clone()));
                     self.show(&id);
                 }
                 shard::Effect::Removed { id, .. } => {
@@ -271,6 +293,8 @@ impl Driver {
                 }
             }
         }
+        self.effects = effects;
+        self.hand_over();
     }
 
     /// A fault of ours counts neither way; the log says so when it begins or is another one.
@@ -296,7 +320,7 @@ impl Driver {
         }
     }
 
-    /// Gives every intent its text and hands the batch on.
+    /// Gives every intent its text. What has been decided goes to the store together when the turn is over.
     fn commit(&mut self, mut batch: Batch) {
         for delivery in &mut batch.deliveries {
             if delivery.intent.message.is_empty() {
@@ -313,7 +337,14 @@ impl Driver {
             self.show(&transition.subject);
             self.tell_watchers(|| News::Moved(transition.clone()));
         }
-        self.committer.commit(batch);
+        self.decided.append(batch);
+    }
+
+    /// The end of a turn: what has been decided in it is one transaction.
+    fn hand_over(&mut self) {
+        if !self.decided.is_empty() {
+            self.committer.commit(std::mem::take(&mut self.decided));
+        }
     }
 
     /// Once they have gone, nothing is put together for them any more.

@@ -28,7 +28,7 @@ pub async fn run(mut session: Session, ledger: Ledger) -> (Durability, Ledger) {
         let wake = session.driver.next_wake().map_or(until, |due| due.min(until));
         tokio::select! {
             biased;
-            Some(done) = session.probed.recv() => session.driver.probed(done),
+            Some(done) = session.probed.recv() => session.driver.probed([done]),
             Some(delivery) = session.settled.recv() => session.settle(delivery),
             () = sleep_until(clock::instant(wake)) => session.driver.wake(),
         }
