@@ -146,20 +146,20 @@ pub async fn run(prober: &dyn Prober, timeout: Duration) -> Report {
     let trace = Trace::until(timeout);
     let deadline = trace.deadline().map(clock::instant).expect("a trace until a time has a deadline");
     let ended = tokio::time::timeout_at(deadline, prober.probe(&trace)).await;
-    let latency = trace.elapsed();
+    let phases = trace.phases();
     let (outcome, performance) = match ended {
-        Ok(Ok(seen)) => match seen.warning {
-            Some(limit) => (Outcome::warn(limit.fault, limit.reason, latency), seen.performance),
-            None => (Outcome::pass(latency), seen.performance),
-        },
-        Ok(Err(failure)) => (Outcome::fault(failure.fault, failure.reason, latency), None),
-        Err(_) => {
-            let failure = trace.interrupted(timeout);
-            (Outcome::fault(failure.fault, failure.reason, latency), None)
+        Ok(Ok(Observation { warning: None, performance })) => (Outcome::pass(phases.total), performance),
+        Ok(Ok(Observation { warning: Some(limit), performance })) => {
+            (Outcome::warn(limit.fault, one_line(&limit.reason), phases.total), performance)
         }
+        Ok(Err(failure)) => (fault(&failure, phases.total), None),
+        Err(_) => (fault(&trace.interrupted(timeout), phases.total), None),
     };
-    let outcome = Outcome { reason: one_line(&outcome.reason).into(), ..outcome };
-    Report { outcome, phases: trace.phases(), performance: performance.as_deref().map(one_line) }
+    Report { outcome, phases, performance: performance.as_deref().map(one_line) }
+}
+
+fn fault(failure: &Failure, latency: Duration) -> Outcome {
+    Outcome::fault(failure.fault, one_line(&failure.reason), latency)
 }
 
 /// Text for a reason: not more of it than helps.

@@ -44,6 +44,10 @@ impl Way {
             fields.or("deny", "Networks that are never connected to, wherever a name or a redirect leads.", Vec::new());
         Self { family, deny: deny.into() }
     }
+
+    fn denies(&self, address: IpAddr) -> bool {
+        self.deny.iter().any(|network| network.contains(address))
+    }
 }
 
 /// A connection of any sort.
@@ -51,10 +55,10 @@ pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// Opens a connection to a host, which is a name or an address.
+/// Opens a connection to a host, which is a name or an address, for a talk of several turns.
 ///
 /// # Errors
-/// The fault of name resolution, or of the attempt that tells the most.
+/// Those of [`open`].
 pub async fn connect(
     resolver: &Resolver,
     host: &str,
@@ -62,30 +66,66 @@ pub async fn connect(
     way: &Way,
     trace: &Trace,
 ) -> Result<TcpStream, Failure> {
+    let stream = open(resolver, host, port, way, trace).await?;
+    hasten(&stream);
+    Ok(stream)
+}
+
+/// From now on a small message goes out at once, whether or not the one before has arrived. Only a matter of latency.
+pub fn hasten(stream: &TcpStream) {
+    let _ = stream.set_nodelay(true);
+}
+
+/// Opens a connection to a host, which is a name or an address, for a talk in which all that we say is written at once.
+///
+/// # Errors
+/// The fault of name resolution, or of the attempt that tells the most.
+pub async fn open(resolver: &Resolver, host: &str, port: u16, way: &Way, trace: &Trace) -> Result<TcpStream, Failure> {
+    match host.parse() {
+        Ok(address) if way.family.allows(address) => {
+            trace.enter(Phase::Connect);
+            if way.denies(address) {
+                return Err(denied(host, address));
+            }
+            let stream = attempt(SocketAddr::new(address, port), trace).await?;
+            trace.complete();
+            Ok(stream)
+        }
+        // Boxed, for few probes need all the room that this takes.
+        _ => Box::pin(open_by_name(resolver, host, port, way, trace)).await,
+    }
+}
+
+async fn open_by_name(
+    resolver: &Resolver,
+    host: &str,
+    port: u16,
+    way: &Way,
+    trace: &Trace,
+) -> Result<TcpStream, Failure> {
     let found = resolver.lookup(host, way.family, trace).await?;
-    let allowed = found.iter().filter(|address| !way.deny.iter().any(|network| network.contains(**address)));
+    let allowed = found.iter().filter(|address| !way.denies(**address));
     let addresses: Vec<_> = allowed.map(|address| SocketAddr::new(*address, port)).take(ADDRESSES).collect();
     trace.enter(Phase::Connect);
     let stream = match addresses.as_slice() {
-        [] => {
-            let reason = format!("not connected to {host}: `deny` forbids {}", found[0]);
-            return Err(Failure::new(Fault::Refused, reason));
-        }
+        [] => return Err(denied(host, found[0])),
         [only] => attempt(*only, trace).await?,
         several => race(several, trace).await?,
     };
     trace.complete();
-    // Only a matter of latency.
-    let _ = stream.set_nodelay(true);
     Ok(stream)
+}
+
+fn denied(host: &str, address: IpAddr) -> Failure {
+    Failure::new(Fault::Refused, format!("not connected to {host}: `deny` forbids {address}"))
 }
 
 async fn attempt(address: SocketAddr, trace: &Trace) -> Result<TcpStream, Failure> {
     trace.peer(address);
-    open(address).await
+    reach(address).await
 }
 
-async fn open(address: SocketAddr) -> Result<TcpStream, Failure> {
+async fn reach(address: SocketAddr) -> Result<TcpStream, Failure> {
     TcpStream::connect(address).await.map_err(|error| refused(address, &error))
 }
 
@@ -96,7 +136,7 @@ async fn race(addresses: &[SocketAddr], trace: &Trace) -> Result<TcpStream, Fail
     loop {
         if let Some(address) = waiting.next() {
             trace.peer(*address);
-            attempts.spawn(open(*address));
+            attempts.spawn(reach(*address));
         }
         let ended = if waiting.len() == 0 {
             attempts.join_next().await

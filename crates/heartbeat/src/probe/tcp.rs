@@ -5,8 +5,10 @@
 
 use std::sync::Arc;
 
+use heartbeat_core::Wall;
 use heartbeat_core::outcome::Fault;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use super::budget::Budget;
 use super::expect::Limits;
@@ -143,18 +145,13 @@ struct TcpProber {
 impl Prober for TcpProber {
     fn probe<'a>(&'a self, trace: &'a Trace) -> Boxed<'a, Result<Observation, Failure>> {
         Box::pin(async move {
-            let stream = net::connect(&self.resolver, &self.host, self.port, &self.way, trace).await?;
+            let stream = net::open(&self.resolver, &self.host, self.port, &self.way, trace).await?;
             let not_after = match &self.tls {
                 None => {
                     self.talk(stream, trace).await?;
                     None
                 }
-                Some(tls) => {
-                    let stream = tls.connect(&self.host, stream, trace).await?;
-                    let not_after = tls::not_after(&stream);
-                    self.talk(stream, trace).await?;
-                    not_after
-                }
+                Some(tls) => Box::pin(self.talk_encrypted(tls, stream, trace)).await?,
             };
             self.expect.observe(&self.warn, trace.elapsed(), not_after)
         })
@@ -162,6 +159,19 @@ impl Prober for TcpProber {
 }
 
 impl TcpProber {
+    async fn talk_encrypted(
+        &self,
+        tls: &tls::Client,
+        stream: TcpStream,
+        trace: &Trace,
+    ) -> Result<Option<Wall>, Failure> {
+        net::hasten(&stream);
+        let stream = tls.connect(&self.host, stream, trace).await?;
+        let not_after = tls::not_after(&stream);
+        self.talk(stream, trace).await?;
+        Ok(not_after)
+    }
+
     async fn talk<S: AsyncRead + AsyncWrite + Unpin>(&self, mut stream: S, trace: &Trace) -> Result<(), Failure> {
         if let Some(bytes) = &self.send {
             stream.write_all(bytes).await.map_err(|error| tls::broken("sending", &error))?;

@@ -15,7 +15,7 @@ pub enum IpVersion {
 }
 
 impl IpVersion {
-    fn is(self, address: &IpAddr) -> bool {
+    fn is(self, address: IpAddr) -> bool {
         address.is_ipv4() == (self == Self::V4)
     }
 }
@@ -44,14 +44,19 @@ impl Family {
         }
     }
 
+    /// Whether an address is one that is used.
+    pub fn allows(self, address: IpAddr) -> bool {
+        self.only().is_none_or(|version| version.is(address))
+    }
+
     /// The addresses that are used, in the order in which they are tried: versions take turns (RFC 8305, section 4).
     pub fn order(self, mut found: Vec<IpAddr>) -> Vec<IpAddr> {
-        if let Some(version) = self.only() {
-            found.retain(|address| version.is(address));
+        found.retain(|address| self.allows(*address));
+        if self.only().is_some() {
             return found;
         }
         let first = if self == Self::Auto { IpVersion::V6 } else { IpVersion::V4 };
-        let (firsts, seconds): (Vec<_>, Vec<_>) = found.into_iter().partition(|address| first.is(address));
+        let (firsts, seconds): (Vec<_>, Vec<_>) = found.into_iter().partition(|address| first.is(*address));
         let mut ordered = Vec::with_capacity(firsts.len() + seconds.len());
         let (mut firsts, mut seconds) = (firsts.into_iter(), seconds.into_iter());
         loop {

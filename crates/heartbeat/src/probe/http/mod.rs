@@ -7,8 +7,12 @@
 //!
 //! Absent on purpose: cookies, caches, proxies of the environment, brotli and zstd (they are not offered).
 
+mod answer;
+mod asked;
 mod body;
-mod exchange;
+mod http1;
+mod http2;
+mod prober;
 mod proxy;
 mod rules;
 
@@ -19,22 +23,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use heartbeat_core::outcome::Fault;
-use http::header::{ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
-use http::header::{LOCATION, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, USER_AGENT};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use url::Url;
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
-use self::body::{Decoder, MOUTHFUL, Watcher};
-use self::exchange::{Answer, Asked, Form};
-use self::proxy::{Proxy, ProxySpec};
+use self::asked::Asked;
+use self::prober::{Hop, HttpProber};
+use self::proxy::ProxySpec;
 use self::rules::Rules;
-use super::budget::Budget;
 use super::expect::Limits;
-use super::net::{self, Way};
-use super::resolve::Resolver;
+use super::net::Way;
 use super::target::Target;
-use super::{Boxed, Failure, Kind, Observation, Phase, PickedBy, Prober, Spec, Trace, World, clip, target, tls};
+use super::{Kind, PickedBy, Prober, Spec, World, clip, tls};
 use crate::config::values::{Secret, Size, words};
 use crate::config::{Context, Fields, Node, Shape, Value};
 use crate::host::env;
@@ -52,9 +51,6 @@ warn: { certificate: 21d }
 ",
     decode,
 };
-
-/// What we say that we are.
-const AGENT: &str = concat!("heartbeat/", env!("CARGO_PKG_VERSION"));
 
 /// Redirects that may be allowed at most: a chain of more is a loop to every browser.
 const REDIRECTS: u32 = 10;
@@ -284,17 +280,19 @@ impl Spec for Http {
 
     fn build(&self, world: &World) -> Result<Box<dyn Prober>, String> {
         let body = self.body.as_ref().map(|secret| secret.reveal(&env::variable)).transpose()?;
+        let asked = Asked {
+            method: self.method.clone(),
+            url: self.target.url().clone(),
+            headers: self.own_headers()?,
+            body: Bytes::from(body.unwrap_or_default()),
+        };
+        let proxy = self.proxy.as_ref().map(ProxySpec::build).transpose()?;
         Ok(Box::new(HttpProber {
-            first: Asked {
-                method: self.method.clone(),
-                url: self.target.url().clone(),
-                headers: self.own_headers()?,
-                body: Bytes::from(body.unwrap_or_default()),
-            },
+            first: Hop::new(asked, proxy.as_ref()),
             redirects: self.redirects,
             version: self.version,
             way: self.way.clone(),
-            proxy: self.proxy.as_ref().map(ProxySpec::build).transpose()?,
+            proxy,
             tls: self.tls.build(world, self.version.alpn())?,
             tls_elsewhere: self.tls.elsewhere().build(world, self.version.alpn())?,
             resolver: world.resolver().clone(),
@@ -304,179 +302,5 @@ impl Spec for Http {
             expect: self.expect,
             warn: self.warn,
         }))
-    }
-}
-
-/// Ready to probe.
-struct HttpProber {
-    first: Asked,
-    redirects: u32,
-    version: Offer,
-    way: Way,
-    proxy: Option<Proxy>,
-    tls: tls::Client,
-    tls_elsewhere: tls::Client,
-    resolver: Resolver,
-    body_limit: usize,
-    bodies: Budget,
-    rules: Arc<Rules>,
-    expect: Limits,
-    warn: Limits,
-}
-
-impl Prober for HttpProber {
-    fn probe<'a>(&'a self, trace: &'a Trace) -> Boxed<'a, Result<Observation, Failure>> {
-        Box::pin(async move {
-            let mut asked = self.first.clone();
-            complete(&mut asked);
-            let mut hops = 0;
-            let answer = loop {
-                let answer = self.ask(&asked, trace).await.map_err(|failure| after(hops, &asked.url, failure))?;
-                let Some(location) = self.redirect(&answer) else { break answer };
-                hops += 1;
-                if hops > self.redirects {
-                    let reason = format!("more than {} redirects, the last one to {}", self.redirects, clip(&location));
-                    return Err(Failure::new(Fault::Redirect, reason));
-                }
-                asked = self.follow(&asked, answer.head.status, &location)?;
-            };
-            self.judge(answer, trace).await.map_err(|failure| after(hops, &asked.url, failure))
-        })
-    }
-}
-
-/// Says where a failure was met, if that is not the URL that the check names.
-fn after(hops: u32, url: &Url, failure: Failure) -> Failure {
-    if hops == 0 || failure.fault.is_local() {
-        return failure;
-    }
-    Failure::new(failure.fault, format!("{} (redirected to {})", failure.reason, clip(url.as_str())))
-}
-
-/// Adds what every client sends.
-fn complete(asked: &mut Asked) {
-    let _ = asked.url.set_username("");
-    let _ = asked.url.set_password(None);
-    asked.url.set_fragment(None);
-    let usual = [(USER_AGENT, AGENT), (ACCEPT, "*/*"), (ACCEPT_ENCODING, "gzip, deflate")];
-    for (name, value) in usual {
-        asked.headers.entry(name).or_insert(HeaderValue::from_static(value));
-    }
-}
-
-/// Whether what is meant for one URL may be sent to another: the same scheme, host and port, or the same host over TLS
-/// instead of without, both at their usual ports.
-fn is_same_origin(ours: &Url, other: &Url) -> bool {
-    let (port, other_port) = (ours.port_or_known_default(), other.port_or_known_default());
-    let upgraded = ours.scheme() == "http" && other.scheme() == "https" && port == Some(80) && other_port == Some(443);
-    let same = ours.scheme() == other.scheme() && port == other_port;
-    ours.host() == other.host() && (same || upgraded)
-}
-
-impl HttpProber {
-    async fn ask(&self, asked: &Asked, trace: &Trace) -> Result<Answer, Failure> {
-        let encrypted = asked.url.scheme() == "https";
-        let host = target::host(&asked.url);
-        let port = asked.url.port_or_known_default().unwrap_or(80);
-        let (via, via_port) = match &self.proxy {
-            Some(proxy) => (proxy.host.as_str(), proxy.port),
-            None => (host.as_str(), port),
-        };
-        let mut stream = net::connect(&self.resolver, via, via_port, &self.way, trace).await?;
-        if !encrypted {
-            let plain = if self.version == Offer::Http2 { Form::Http2 } else { Form::Origin };
-            let Some(proxy) = &self.proxy else { return exchange::ask(asked, stream, plain, None, trace).await };
-            let mut asked = asked.clone();
-            asked.headers.extend(proxy.authorization.clone().map(|value| (PROXY_AUTHORIZATION, value)));
-            return exchange::ask(&asked, stream, Form::Absolute, None, trace).await;
-        }
-        if let Some(proxy) = &self.proxy {
-            let bracketed = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-            trace.enter(Phase::Tunnel);
-            proxy.tunnel(&mut stream, &bracketed).await?;
-        }
-        let at_home = is_same_origin(&self.first.url, &asked.url);
-        let tls = if at_home { &self.tls } else { &self.tls_elsewhere };
-        let stream = tls.connect(&host, stream, trace).await?;
-        let form = match (self.version, stream.get_ref().1.alpn_protocol()) {
-            (_, Some(b"h2")) => Form::Http2,
-            (Offer::Http2, _) => return Err(Failure::new(Fault::Protocol, "the server does not speak HTTP/2")),
-            _ => Form::Origin,
-        };
-        let not_after = tls::not_after(&stream);
-        exchange::ask(asked, stream, form, not_after, trace).await
-    }
-
-    /// Where an answer sends us, if we are to follow: a redirect that the check expects is an answer like others.
-    fn redirect(&self, answer: &Answer) -> Option<String> {
-        let status = answer.head.status;
-        let redirects = [
-            StatusCode::MOVED_PERMANENTLY,
-            StatusCode::FOUND,
-            StatusCode::SEE_OTHER,
-            StatusCode::TEMPORARY_REDIRECT,
-            StatusCode::PERMANENT_REDIRECT,
-        ];
-        if self.redirects == 0 || !redirects.contains(&status) || self.rules.status.holds(status) {
-            return None;
-        }
-        let location = answer.head.headers.get(LOCATION)?;
-        Some(String::from_utf8_lossy(location.as_bytes()).into_owned())
-    }
-
-    /// The request that a redirect leads to (RFC 9110, section 15.4).
-    fn follow(&self, asked: &Asked, status: StatusCode, location: &str) -> Result<Asked, Failure> {
-        let refuse = |reason: String| Err(Failure::new(Fault::Redirect, reason));
-        let Ok(url) = asked.url.join(location) else {
-            return refuse(format!("redirected to `{}`, which is no URL", clip(location)));
-        };
-        if !["http", "https"].contains(&url.scheme()) || !url.has_host() {
-            return refuse(format!("redirected to `{}`: only http and https are followed", clip(location)));
-        }
-        let keeps_method = match status {
-            StatusCode::SEE_OTHER => asked.method == Method::HEAD,
-            StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => asked.method != Method::POST,
-            _ => true,
-        };
-        let home = is_same_origin(&self.first.url, &url);
-        let mut next = Asked { url, headers: self.first.headers.clone(), ..asked.clone() };
-        if !keeps_method {
-            next.method = Method::GET;
-            next.body = Bytes::new();
-            next.headers.remove(CONTENT_TYPE);
-        }
-        if !home {
-            if !next.body.is_empty() {
-                return refuse(format!(
-                    "redirected to {}: a body does not follow to another host",
-                    clip(next.url.as_str())
-                ));
-            }
-            let harmless = [ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, USER_AGENT];
-            let kept = harmless.map(|name| next.headers.get(&name).map(|value| (name.clone(), value.clone())));
-            next.headers = kept.into_iter().flatten().collect();
-        }
-        complete(&mut next);
-        Ok(next)
-    }
-
-    async fn judge(&self, mut answer: Answer, trace: &Trace) -> Result<Observation, Failure> {
-        self.rules.judge_head(answer.head.status, &answer.head.headers)?;
-        let watcher = Watcher::new(&self.rules.body, self.body_limit, &self.bodies);
-        let mut decoder = Decoder::new(&answer.head.headers, watcher)?;
-        while let Some(bytes) = answer.next().await? {
-            let mouthful = if decoder.is_coded() { MOUTHFUL } else { usize::MAX };
-            for bytes in bytes.chunks(mouthful) {
-                decoder.feed(bytes)?;
-                tokio::task::consume_budget().await;
-            }
-        }
-        decoder.finish()?;
-        let encrypted = self.first.url.scheme() == "https";
-        if encrypted && answer.not_after.is_none() && self.expect.certificate.is_some() {
-            return Err(Failure::new(Fault::Certificate, "the answer came without TLS, expected a certificate"));
-        }
-        let took = trace.elapsed();
-        self.expect.observe(&self.warn, took, answer.not_after)
     }
 }

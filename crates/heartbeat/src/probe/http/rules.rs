@@ -41,6 +41,11 @@ impl Rules {
         Some(Self { status, headers: named, body })
     }
 
+    /// Whether a header of that name is judged, however its letters are written.
+    pub(super) fn looks_at(&self, name: &str) -> bool {
+        self.headers.iter().any(|(judged, _)| judged == name)
+    }
+
     /// Judges status and headers.
     pub(super) fn judge_head(&self, status: StatusCode, headers: &HeaderMap) -> Result<(), Failure> {
         if !self.status.holds(status) {

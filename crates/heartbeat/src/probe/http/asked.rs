@@ -1,0 +1,97 @@
+//! What is asked for, and how it is written down.
+
+use std::net::Ipv6Addr;
+
+use bytes::Bytes;
+use heartbeat_core::outcome::Fault;
+use http::header::{CONTENT_LENGTH, HOST};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderMap, HeaderName, Method, Request, Uri, Version};
+use http_body_util::Full;
+use url::{Position, Url};
+
+use crate::probe::{Failure, target};
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    /// The method.
+    pub(super) method: Method,
+    /// What is asked for; with scheme and host.
+    pub(super) url: Url,
+    /// The headers, all of them but `Host`.
+    pub(super) headers: HeaderMap,
+    /// The body.
+    pub(super) body: Bytes,
+}
+
+/// To whom a request in HTTP/1.1 is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// To the server itself, or through a tunnel to it.
+    Origin,
+    /// To a proxy, which wants the whole URL.
+    Absolute,
+}
+
+impl Asked {
+    /// The request in HTTP/1.1 (RFC 9112, sections 3 and 5). Of a URL nothing has to be refused here: it is ASCII without
+    /// blanks and control characters (URL Standard, section 4.5).
+    pub(super) fn http1(&self, form: Form) -> Vec<u8> {
+        let mut request = Vec::with_capacity(256 + self.body.len());
+        let from = if form == Form::Absolute { Position::BeforeScheme } else { Position::BeforePath };
+        request.extend_from_slice(self.method.as_str().as_bytes());
+        request.extend_from_slice(b" ");
+        request.extend_from_slice(self.url[from..Position::AfterQuery].as_bytes());
+        request.extend_from_slice(b" HTTP/1.1\r\n");
+        let mut field = |name: HeaderName, value: &[u8]| {
+            request.extend_from_slice(name.as_str().as_bytes());
+            request.extend_from_slice(b": ");
+            request.extend_from_slice(value);
+            request.extend_from_slice(b"\r\n");
+        };
+        self.headers.iter().for_each(|(name, value)| field(name.clone(), value.as_bytes()));
+        if !self.headers.contains_key(HOST) {
+            field(HOST, authority(&self.url).as_bytes());
+        }
+        if !self.body.is_empty() {
+            field(CONTENT_LENGTH, self.body.len().to_string().as_bytes());
+        }
+        request.extend_from_slice(b"\r\n");
+        request.extend_from_slice(&self.body);
+        request
+    }
+
+    /// The request in HTTP/2.
+    ///
+    /// # Errors
+    /// [`Fault::Protocol`] for a URL that the library's own rules do not allow.
+    pub(super) fn http2(&self) -> Result<Request<Full<Bytes>>, Failure> {
+        let unfit =
+            |what: &str| Failure::new(Fault::Protocol, format!("{what} of {} is none that HTTP allows", self.url));
+        let path = PathAndQuery::try_from(&self.url[Position::BeforePath..Position::AfterQuery])
+            .map_err(|_| unfit("the path"))?;
+        let authority = Authority::try_from(authority(&self.url)).map_err(|_| unfit("the host"))?;
+        // The host stands in the URL alone: what the check says of it goes there.
+        let mut headers = self.headers.clone();
+        let named = headers.remove(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
+        let scheme = if self.url.scheme() == "https" { Scheme::HTTPS } else { Scheme::HTTP };
+        let uri = Uri::builder().scheme(scheme).authority(named.unwrap_or(authority)).path_and_query(path);
+        let mut request = Request::new(Full::new(self.body.clone()));
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = uri.build().map_err(|_| unfit("the URL"))?;
+        *request.version_mut() = Version::HTTP_2;
+        *request.headers_mut() = headers;
+        Ok(request)
+    }
+}
+
+/// Host and, unless it is the scheme's own, port.
+fn authority(url: &Url) -> String {
+    let host = target::host(url);
+    let host = if host.parse::<Ipv6Addr>().is_ok() { format!("[{host}]") } else { host };
+    match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host,
+    }
+}

@@ -1,0 +1,281 @@
+//! One probe: a request, the redirects that it leads through, the judgement of the last answer.
+//!
+//! What is asked for first is written down once for all probes. What few probes need (names, TLS, HTTP/2, redirects) is
+//! boxed, so that a plain probe in flight is small.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use heartbeat_core::Wall;
+use heartbeat_core::outcome::Fault;
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CONTENT_ENCODING, CONTENT_TYPE, LOCATION, PROXY_AUTHORIZATION, USER_AGENT,
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use tokio::net::TcpStream;
+use url::Url;
+
+use super::answer::{Answer, Body, Wire};
+use super::asked::{Asked, Form};
+use super::body::{Decoder, MOUTHFUL, Watcher};
+use super::proxy::Proxy;
+use super::rules::Rules;
+use super::{Offer, clip, http1, http2};
+use crate::probe::budget::Budget;
+use crate::probe::expect::Limits;
+use crate::probe::net::{self, Way};
+use crate::probe::resolve::Resolver;
+use crate::probe::{Boxed, Failure, Observation, Phase, Prober, Trace, target, tls};
+
+/// What we say that we are.
+const AGENT: &str = concat!("heartbeat/", env!("CARGO_PKG_VERSION"));
+
+/// Ready to probe.
+pub(super) struct HttpProber {
+    /// What the configuration asks for.
+    pub(super) first: Hop,
+    pub(super) redirects: u32,
+    pub(super) version: Offer,
+    pub(super) way: Way,
+    pub(super) proxy: Option<Proxy>,
+    pub(super) tls: tls::Client,
+    pub(super) tls_elsewhere: tls::Client,
+    pub(super) resolver: Resolver,
+    pub(super) body_limit: usize,
+    pub(super) bodies: Budget,
+    pub(super) rules: Arc<Rules>,
+    pub(super) expect: Limits,
+    pub(super) warn: Limits,
+}
+
+/// A request, ready to go out.
+pub(super) struct Hop {
+    asked: Asked,
+    host: String,
+    port: u16,
+    /// The request in HTTP/1.1.
+    written: Box<[u8]>,
+}
+
+impl Hop {
+    /// Writes a request down as it goes out, through the proxy if there is one.
+    pub(super) fn new(mut asked: Asked, proxy: Option<&Proxy>) -> Self {
+        complete(&mut asked);
+        let written = match proxy {
+            Some(proxy) if !is_encrypted(&asked.url) => {
+                let mut told = asked.clone();
+                told.headers.extend(proxy.authorization.clone().map(|value| (PROXY_AUTHORIZATION, value)));
+                told.http1(Form::Absolute)
+            }
+            _ => asked.http1(Form::Origin),
+        };
+        let (host, port) = (target::host(&asked.url), asked.url.port_or_known_default().unwrap_or(80));
+        Self { asked, host, port, written: written.into() }
+    }
+}
+
+fn is_encrypted(url: &Url) -> bool {
+    url.scheme() == "https"
+}
+
+impl Prober for HttpProber {
+    fn probe<'a>(&'a self, trace: &'a Trace) -> Boxed<'a, Result<Observation, Failure>> {
+        Box::pin(async move {
+            let answer = self.ask(&self.first, trace).await?;
+            match self.redirect(&answer) {
+                None => self.judge(answer, trace).await,
+                Some(location) => Box::pin(self.go_on(answer.status, location, trace)).await,
+            }
+        })
+    }
+}
+
+/// Says where a failure was met that is not the URL that the check names.
+fn elsewhere(url: &Url, failure: Failure) -> Failure {
+    if failure.fault.is_local() {
+        return failure;
+    }
+    Failure::new(failure.fault, format!("{} (redirected to {})", failure.reason, clip(url.as_str())))
+}
+
+/// Adds what every client sends.
+fn complete(asked: &mut Asked) {
+    let _ = asked.url.set_username("");
+    let _ = asked.url.set_password(None);
+    asked.url.set_fragment(None);
+    let usual = [(USER_AGENT, AGENT), (ACCEPT, "*/*"), (ACCEPT_ENCODING, "gzip, deflate")];
+    for (name, value) in usual {
+        asked.headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+}
+
+/// Whether what is meant for one URL may be sent to another: the same scheme, host and port, or the same host over TLS
+/// instead of without, both at their usual ports.
+fn is_same_origin(ours: &Url, other: &Url) -> bool {
+    let (port, other_port) = (ours.port_or_known_default(), other.port_or_known_default());
+    let upgraded = ours.scheme() == "http" && other.scheme() == "https" && port == Some(80) && other_port == Some(443);
+    let same = ours.scheme() == other.scheme() && port == other_port;
+    ours.host() == other.host() && (same || upgraded)
+}
+
+async fn ask_http2<'h>(hop: &Hop, wire: Wire, not_after: Option<Wall>, trace: &Trace) -> Result<Answer<'h>, Failure> {
+    let (head, exchange) = http2::ask(&hop.asked, wire, trace).await?;
+    Ok(Answer { status: head.status, headers: head.headers, not_after, body: Body::Http2(Box::new(exchange)) })
+}
+
+impl HttpProber {
+    async fn ask<'h>(&self, hop: &'h Hop, trace: &Trace) -> Result<Answer<'h>, Failure> {
+        let (via, port) = match &self.proxy {
+            Some(proxy) => (proxy.host.as_str(), proxy.port),
+            None => (hop.host.as_str(), hop.port),
+        };
+        let stream = net::open(&self.resolver, via, port, &self.way, trace).await?;
+        if is_encrypted(&hop.asked.url) {
+            Box::pin(self.ask_encrypted(hop, stream, trace)).await
+        } else if self.version == Offer::Http2 && self.proxy.is_none() {
+            net::hasten(&stream);
+            Box::pin(ask_http2(hop, Wire::Plain(stream), None, trace)).await
+        } else {
+            self.ask_http1(hop, Wire::Plain(stream), None, trace).await
+        }
+    }
+
+    async fn ask_encrypted<'h>(
+        &self,
+        hop: &'h Hop,
+        mut stream: TcpStream,
+        trace: &Trace,
+    ) -> Result<Answer<'h>, Failure> {
+        let Hop { asked, host, port, .. } = hop;
+        if let Some(proxy) = &self.proxy {
+            let bracketed = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+            trace.enter(Phase::Tunnel);
+            proxy.tunnel(&mut stream, &bracketed).await?;
+        }
+        let at_home = is_same_origin(&self.first.asked.url, &asked.url);
+        let tls = if at_home { &self.tls } else { &self.tls_elsewhere };
+        net::hasten(&stream);
+        let stream = tls.connect(host, stream, trace).await?;
+        let not_after = tls::not_after(&stream);
+        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        let wire = Wire::Encrypted(Box::new(stream));
+        match (self.version, is_http2) {
+            (_, true) => ask_http2(hop, wire, not_after, trace).await,
+            (Offer::Http2, false) => Err(Failure::new(Fault::Protocol, "the server does not speak HTTP/2")),
+            (_, false) => self.ask_http1(hop, wire, not_after, trace).await,
+        }
+    }
+
+    async fn ask_http1<'h>(
+        &self,
+        hop: &'h Hop,
+        wire: Wire,
+        not_after: Option<Wall>,
+        trace: &Trace,
+    ) -> Result<Answer<'h>, Failure> {
+        let looks_at = |name: &str| LOCATION == name || CONTENT_ENCODING == name || self.rules.looks_at(name);
+        let question = http1::Question { method: &hop.asked.method, looks_at: &looks_at };
+        let (status, headers, exchange) = http1::ask(wire, &hop.written, &question, trace).await?;
+        Ok(Answer { status, headers, not_after, body: Body::Http1(exchange) })
+    }
+
+    /// Goes where an answer sends us, and on from there.
+    async fn go_on(&self, mut status: StatusCode, mut to: String, trace: &Trace) -> Result<Observation, Failure> {
+        let mut from: Option<Hop> = None;
+        for _ in 0..self.redirects {
+            let hop = from.as_ref().unwrap_or(&self.first);
+            let hop = Hop::new(self.follow(&hop.asked, status, &to)?, self.proxy.as_ref());
+            let there = |failure| elsewhere(&hop.asked.url, failure);
+            let answer = self.ask(&hop, trace).await.map_err(there)?;
+            match self.redirect(&answer) {
+                None => return self.judge(answer, trace).await.map_err(there),
+                Some(next) => (status, to) = (answer.status, next),
+            }
+            drop(answer);
+            from = Some(hop);
+        }
+        let reason = format!("more than {} redirects, the last one to {}", self.redirects, clip(&to));
+        Err(Failure::new(Fault::Redirect, reason))
+    }
+
+    /// Where an answer sends us, if we are to follow: a redirect that the check expects is an answer like others.
+    fn redirect(&self, answer: &Answer<'_>) -> Option<String> {
+        let status = answer.status;
+        let redirects = [
+            StatusCode::MOVED_PERMANENTLY,
+            StatusCode::FOUND,
+            StatusCode::SEE_OTHER,
+            StatusCode::TEMPORARY_REDIRECT,
+            StatusCode::PERMANENT_REDIRECT,
+        ];
+        if self.redirects == 0 || !redirects.contains(&status) || self.rules.status.holds(status) {
+            return None;
+        }
+        let location = answer.headers.get(LOCATION)?;
+        Some(String::from_utf8_lossy(location.as_bytes()).into_owned())
+    }
+
+    /// The request that a redirect leads to (RFC 9110, section 15.4).
+    fn follow(&self, asked: &Asked, status: StatusCode, location: &str) -> Result<Asked, Failure> {
+        let refuse = |reason: String| Err(Failure::new(Fault::Redirect, reason));
+        let Ok(url) = asked.url.join(location) else {
+            return refuse(format!("redirected to `{}`, which is no URL", clip(location)));
+        };
+        if !["http", "https"].contains(&url.scheme()) || !url.has_host() {
+            return refuse(format!("redirected to `{}`: only http and https are followed", clip(location)));
+        }
+        let keeps_method = match status {
+            StatusCode::SEE_OTHER => asked.method == Method::HEAD,
+            StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => asked.method != Method::POST,
+            _ => true,
+        };
+        let home = is_same_origin(&self.first.asked.url, &url);
+        let mut next = Asked { url, headers: self.first.asked.headers.clone(), ..asked.clone() };
+        if !keeps_method {
+            next.method = Method::GET;
+            next.body = Bytes::new();
+            next.headers.remove(CONTENT_TYPE);
+        }
+        if !home {
+            if !next.body.is_empty() {
+                return refuse(format!(
+                    "redirected to {}: a body does not follow to another host",
+                    clip(next.url.as_str())
+                ));
+            }
+            let harmless = [ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, USER_AGENT];
+            let kept = harmless.map(|name| next.headers.get(&name).map(|value| (name.clone(), value.clone())));
+            next.headers = kept.into_iter().flatten().collect();
+        }
+        Ok(next)
+    }
+
+    async fn judge(&self, mut answer: Answer<'_>, trace: &Trace) -> Result<Observation, Failure> {
+        self.rules.judge_head(answer.status, &answer.headers)?;
+        if self.rules.body.is_empty() {
+            // Nobody looks at it, but an answer that breaks off is none.
+            while answer.body.next().await?.is_some() {
+                tokio::task::consume_budget().await;
+            }
+        } else {
+            Box::pin(self.judge_body(&answer.headers, &mut answer.body)).await?;
+        }
+        if is_encrypted(&self.first.asked.url) && answer.not_after.is_none() && self.expect.certificate.is_some() {
+            return Err(Failure::new(Fault::Certificate, "the answer came without TLS, expected a certificate"));
+        }
+        self.expect.observe(&self.warn, trace.elapsed(), answer.not_after)
+    }
+
+    async fn judge_body(&self, headers: &HeaderMap, body: &mut Body<'_>) -> Result<(), Failure> {
+        let watcher = Watcher::new(&self.rules.body, self.body_limit, &self.bodies);
+        let mut decoder = Decoder::new(headers, watcher)?;
+        let mouthful = if decoder.is_coded() { MOUTHFUL } else { usize::MAX };
+        while let Some(bytes) = body.next().await? {
+            for bytes in bytes.chunks(mouthful) {
+                decoder.feed(bytes)?;
+                tokio::task::consume_budget().await;
+            }
+        }
+        decoder.finish()
+    }
+}
