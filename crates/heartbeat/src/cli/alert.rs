@@ -68,6 +68,6 @@ fn test_message(alert: heartbeat_core::Id, node: Arc<str>) -> Message {
         facts: Facts::default(),
         message: "".into(),
     };
-    intent.message = message::render(&intent, None, &Texts::default(), &style, &node).into();
+    intent.message = message::render(&intent, None, Texts::standard(), &style, &node).into();
     Message { intent, about: None, node, style, attempt: 1 }
 }

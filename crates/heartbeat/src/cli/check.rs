@@ -59,7 +59,7 @@ fn collect(global: &Global, screen: Screen, targets: &[String]) -> Result<Vec<Ar
     if targets.is_empty() {
         return Ok(plan.checks.clone());
     }
-    let by_id: BTreeMap<&str, &Arc<Check>> = plan.checks.iter().map(|check| (check.about.id.as_str(), check)).collect();
+    let by_id: BTreeMap<&str, &Arc<Check>> = plan.checks.iter().map(|check| (check.id.as_str(), check)).collect();
     targets
         .iter()
         .map(|target| match by_id.get(target.as_str()) {
@@ -94,7 +94,7 @@ async fn probe_all(screen: Screen, checks: Vec<Arc<Check>>) -> Exit {
         let prober = match check.spec.build(&world) {
             Ok(prober) => prober,
             Err(problem) => {
-                screen.error(format_args!("check `{}`: {problem}", check.about.id));
+                screen.error(format_args!("check `{}`: {problem}", check.id));
                 return Exit::Config;
             }
         };
@@ -104,7 +104,7 @@ async fn probe_all(screen: Screen, checks: Vec<Arc<Check>>) -> Exit {
             (index, probe::run(&*prober, timeout).await)
         });
     }
-    let width = checks.iter().map(|check| check.about.id.chars().count()).max().unwrap_or(0).min(40);
+    let width = checks.iter().map(|check| check.id.chars().count()).max().unwrap_or(0).min(40);
     let mut waiting: BTreeMap<usize, Report> = BTreeMap::new();
     let mut next = 0;
     let mut exits = Vec::new();
@@ -175,7 +175,7 @@ fn print(screen: Screen, check: &Check, report: &Report, width: usize) {
     }
     let outcome = &report.outcome;
     let verdict = screen.paint(outcome.verdict.into(), format_args!("{:<5}", outcome.verdict.as_str()));
-    let mut line = format!("{verdict} {:<width$}  {:>8}", check.about.id, millis(outcome.latency));
+    let mut line = format!("{verdict} {:<width$}  {:>8}", check.id, millis(outcome.latency));
     if outcome.verdict != Verdict::Pass {
         let fault = outcome.fault.map(|fault| format!("{fault}: ")).unwrap_or_default();
         line.push_str(&format!("  {fault}{}", outcome.reason));
@@ -197,9 +197,9 @@ pub fn json_line(check: &Check, report: &Report) -> Value {
     let phases: serde_json::Map<_, _> =
         named(&report.phases).map(|(name, took)| (name.to_owned(), fraction(took).into())).collect();
     let mut object = json!({
-        "check": check.about.id.as_str(),
+        "check": check.id.as_str(),
         "kind": check.kind.name,
-        "target": check.about.target,
+        "target": check.spec.target(),
         "verdict": outcome.verdict.as_str(),
         "fault": outcome.fault.map(|fault| fault.as_str()),
         "reason": &*outcome.reason,

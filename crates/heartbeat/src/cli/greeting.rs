@@ -21,7 +21,7 @@ const FIRST: Duration = Duration::from_millis(2500);
 pub fn print(screen: Screen, config: &Path, plan: &Plan, location: &str, doors: &[&str]) {
     screen.data(screen.paint(Ink::Strong, format_args!("heartbeat {}", env!("CARGO_PKG_VERSION"))));
     screen.data(format_args!("  file    {}", config.display()));
-    screen.data(format_args!("  checks  {}", names(plan.checks.iter().map(|check| check.about.id.as_str()))));
+    screen.data(format_args!("  checks  {}", names(plan.checks.iter().map(|check| check.id.as_str()))));
     if !plan.actions.is_empty() {
         screen.data(format_args!("  actions {}", names(plan.actions.iter().map(|action| action.id.as_str()))));
     }
@@ -45,7 +45,7 @@ fn names(names: impl Iterator<Item = impl std::fmt::Display>) -> String {
 
 /// Prints each check's first result, then what to type next.
 pub async fn first_results(screen: Screen, plan: Arc<Plan>, mut news: mpsc::UnboundedReceiver<News>) {
-    let mut waiting: BTreeSet<_> = plan.checks.iter().map(|check| check.about.id.clone()).collect();
+    let mut waiting: BTreeSet<_> = plan.checks.iter().map(|check| check.id.clone()).collect();
     let mut shown = 0;
     let mut bad = 0;
     let first = async {

@@ -82,8 +82,8 @@ pub fn open(screen: Screen, plan: &Plan, storage: &Storage, effects: Effects) ->
 
 /// The check that the cron utility knew by this name.
 fn known(plan: &Plan, name: &str) -> Option<cron::Known> {
-    let check = plan.checks.iter().find(|check| check.about.name == name)?;
-    Some(cron::Known { id: check.about.id.clone(), target: check.target, alerts: check.alerts.clone() })
+    let check = plan.checks.iter().find(|check| check.name() == name)?;
+    Some(cron::Known { id: check.id.clone(), target: check.target, alerts: check.alerts.to_vec() })
 }
 
 /// Opens what the plan describes.

@@ -47,7 +47,7 @@ fn read(global: &Global, screen: Screen, id: Option<&str>) -> Result<Exit, Exit>
 }
 
 fn refuse_unknown(screen: Screen, plan: &Plan, id: &str) -> Result<(), Exit> {
-    let checks = plan.checks.iter().map(|check| check.about.id.as_str());
+    let checks = plan.checks.iter().map(|check| check.id.as_str());
     let groups = plan.groups.iter().map(|group| group.about.id.as_str());
     let actions = plan.actions.iter().map(|action| action.id.as_str());
     let known = || checks.clone().chain(groups.clone()).chain(actions.clone());

@@ -20,6 +20,8 @@ pub struct Context<'a> {
     pub secret_files: Vec<(PathBuf, Span)>,
     /// Whether what is decoded is a part of something, as a template is: missing keys are no mistake then.
     pub partial: bool,
+    /// The keys that were asked for in the maps that are being read, the innermost last.
+    pub(super) asked_for: Vec<&'static str>,
     /// Whether the result is wanted as a tree too, for `config show`.
     pub showing: bool,
 }
@@ -33,13 +35,22 @@ impl<'a> Context<'a> {
             base: None,
             secret_files: Vec::new(),
             partial: false,
+            asked_for: Vec::new(),
             showing: false,
         }
     }
 
     /// A context for a forerunner's file: `$` means nothing, and paths are relative to `base`, if given.
     pub fn verbatim(problems: Problems, base: Option<PathBuf>) -> Self {
-        Self { problems, variables: None, base, secret_files: Vec::new(), partial: false, showing: false }
+        Self {
+            problems,
+            variables: None,
+            base,
+            secret_files: Vec::new(),
+            partial: false,
+            asked_for: Vec::new(),
+            showing: false,
+        }
     }
 
     /// Reports an error and returns `None`, so that a decoder can end with it.
@@ -59,8 +70,8 @@ impl<'a> Context<'a> {
     pub fn text(&mut self, noun: &str, node: &Node) -> Option<String> {
         let Some(text) = node.as_text() else { return self.expected(noun, node) };
         match self.variables {
-            Some(variables) => self.expand(text, node.span, variables),
-            None => Some(text.to_owned()),
+            Some(variables) if text.contains('$') => self.expand(text, node.span, variables),
+            _ => Some(text.to_owned()),
         }
     }
 

@@ -3,6 +3,8 @@
 //! A reader asks for every key that it knows, always all of them and in one order; only then it looks at what it got. So
 //! the same function decodes a file, and, run over an empty map by [`Fields::describe`], tells which keys there are.
 
+use std::fmt;
+
 use super::context::Context;
 use super::node::{Body, Key, Node, Span};
 use super::problem::{Problem, Problems};
@@ -12,9 +14,10 @@ use super::value::Value;
 /// A map that is being read.
 pub struct Fields<'m, 'c, 'v> {
     context: &'m mut Context<'v>,
-    what: String,
+    what: fmt::Arguments<'m>,
     map: &'m Node,
-    known: Vec<&'static str>,
+    /// Where the keys that were asked for begin in the context's list of them.
+    known: usize,
     later: Vec<&'static str>,
     shown: Vec<(Key, Node)>,
     docs: Option<&'c mut Vec<FieldDoc>>,
@@ -27,19 +30,18 @@ impl<'m, 'c, 'v> Fields<'m, 'c, 'v> {
     /// prints it, every default filled in. A node that is not a map is reported; `Null` is an empty map.
     pub fn read<T>(
         context: &mut Context<'v>,
-        what: impl Into<String>,
+        what: fmt::Arguments<'_>,
         map: &Node,
         read: impl FnOnce(&mut Fields<'_, '_, 'v>) -> Option<T>,
     ) -> (Option<T>, Node) {
-        let what = what.into();
         if !matches!(map.body, Body::Map(_) | Body::Null) {
             let found = map.describe();
             let problem = Problem::error(map.span, format!("expected a map for {what}, found {found}"));
             context.problems.push(problem);
             return (None, map.clone());
         }
-        let mut fields =
-            Fields { context, what, map, known: Vec::new(), later: Vec::new(), shown: Vec::new(), docs: None };
+        let known = context.asked_for.len();
+        let mut fields = Fields { context, what, map, known, later: Vec::new(), shown: Vec::new(), docs: None };
         let value = read(&mut fields);
         fields.refuse_unknown_keys();
         let shown = Node { span: map.span, body: Body::Map(fields.shown) };
@@ -53,9 +55,9 @@ impl<'m, 'c, 'v> Fields<'m, 'c, 'v> {
         let empty = Node::null(Span::default());
         let mut fields = Fields {
             context: &mut context,
-            what: String::new(),
+            what: format_args!(""),
             map: &empty,
-            known: Vec::new(),
+            known: 0,
             later: Vec::new(),
             shown: Vec::new(),
             docs: Some(&mut docs),
@@ -90,9 +92,18 @@ impl<'m, 'c, 'v> Fields<'m, 'c, 'v> {
         self.decode(key).unwrap_or(default)
     }
 
+    /// A key with a default that many share, and that is not cloned for each of them: `None` is that default.
+    pub fn instead_of<T: Value>(&mut self, default: &T, key: &'static str, doc: &'static str) -> Option<T> {
+        self.note(key, || FieldDoc { key, doc, shape: T::shape(), required: false, default: Some(default.show()) });
+        if self.written(key).is_none() {
+            self.show(key, || default.show());
+        }
+        self.decode(key)
+    }
+
     /// A key whose value is read elsewhere: what was written under it. Its shape is only for the documentation.
     pub fn raw(&mut self, key: &'static str, doc: &'static str, shape: impl FnOnce() -> Shape) -> Option<&'m Node> {
-        self.known.push(key);
+        self.context.asked_for.push(key);
         if let Some(docs) = self.docs.as_deref_mut() {
             docs.push(FieldDoc { key, doc, shape: shape(), required: false, default: None });
         }
@@ -120,15 +131,15 @@ impl<'m, 'c, 'v> Fields<'m, 'c, 'v> {
         doc: &'static str,
         read: impl FnOnce(&mut Fields<'_, '_, 'v>) -> Option<T>,
     ) -> Option<T> {
-        self.known.push(key);
+        self.context.asked_for.push(key);
         if let Some(docs) = self.docs.as_deref_mut() {
             let mut inner = Vec::new();
             let empty = Node::null(Span::default());
             let value = read(&mut Fields {
                 context: self.context,
-                what: String::new(),
+                what: format_args!(""),
                 map: &empty,
-                known: Vec::new(),
+                known: 0,
                 later: Vec::new(),
                 shown: Vec::new(),
                 docs: Some(&mut inner),
@@ -138,7 +149,7 @@ impl<'m, 'c, 'v> Fields<'m, 'c, 'v> {
         }
         let absent = Node::null(self.map.span);
         let written = self.map.get(key);
-        let what = format!("`{key}` of {}", self.what);
+        let what = format_args!("`{key}` of {}", self.what);
         let (value, shown) = Fields::read(self.context, what, written.unwrap_or(&absent), read);
         if written.is_some() || shown.as_map().is_some_and(|entries| !entries.is_empty()) {
             self.show(key, || shown);
@@ -162,8 +173,8 @@ impl<'m, 'c, 'v> Fields<'m, 'c, 'v> {
     }
 
     /// The name of the map in messages.
-    pub fn what(&self) -> &str {
-        &self.what
+    pub fn what(&self) -> fmt::Arguments<'m> {
+        self.what
     }
 
     /// Whether this walk only collects documentation: nothing is written anywhere then.
@@ -190,7 +201,7 @@ impl<'m, 'c, 'v> Fields<'m, 'c, 'v> {
     }
 
     fn note(&mut self, key: &'static str, doc: impl FnOnce() -> FieldDoc) {
-        self.known.push(key);
+        self.context.asked_for.push(key);
         if let Some(docs) = self.docs.as_deref_mut() {
             docs.push(doc());
         }
@@ -203,14 +214,17 @@ impl<'m, 'c, 'v> Fields<'m, 'c, 'v> {
     }
 
     fn refuse_unknown_keys(&mut self) {
-        let Body::Map(entries) = &self.map.body else { return };
-        let is_known = |name: &str| self.known.contains(&name) || self.later.contains(&name);
-        for (key, _) in entries.iter().filter(|(key, _)| !is_known(&key.name)) {
+        let Context { asked_for, problems, .. } = &mut *self.context;
+        let known = &asked_for[self.known..];
+        let is_known = |name: &str| known.contains(&name) || self.later.contains(&name);
+        let unknown = self.map.as_map().unwrap_or_default().iter().filter(|(key, _)| !is_known(&key.name));
+        for (key, _) in unknown {
             let mut problem = Problem::error(key.span, format!("unknown key `{}` in {}", key.name, self.what));
-            if !self.context.problems.are_many() {
-                problem.help = super::problem::did_you_mean(&key.name, self.known.iter().copied());
+            if !problems.are_many() {
+                problem.help = super::problem::did_you_mean(&key.name, known.iter().copied());
             }
-            self.context.problems.push(problem);
+            problems.push(problem);
         }
+        asked_for.truncate(self.known);
     }
 }

@@ -11,7 +11,7 @@ mod text;
 pub mod time;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use heartbeat_core::Id;
 use heartbeat_core::intent::Intent;
@@ -71,15 +71,19 @@ pub struct Texts {
     pub states: StateWords,
 }
 
-impl Default for Texts {
-    fn default() -> Self {
-        let parse = |text| Template::parse(text).expect("the defaults are templates");
-        Self {
-            down: parse("$name is down: $reason"),
-            up: parse("$name is up after $duration"),
-            times: Times::Full,
-            states: StateWords::Up,
-        }
+impl Texts {
+    /// The texts of whom the configuration gives no others.
+    pub fn standard() -> &'static Self {
+        static STANDARD: LazyLock<Texts> = LazyLock::new(|| {
+            let parse = |text| Template::parse(text).expect("the defaults are templates");
+            Texts {
+                down: parse("$name is down: $reason"),
+                up: parse("$name is up after $duration"),
+                times: Times::Full,
+                states: StateWords::Up,
+            }
+        });
+        &STANDARD
     }
 }
 

@@ -73,7 +73,7 @@ fn default_texts() {
         message.intent.facts.state = state;
         message.intent.facts.reason = reason.into();
         message.intent.facts.duration = duration;
-        text(&message, &Texts::default())
+        text(&message, Texts::standard())
     };
     let some = Some(Duration::from_secs(754));
     assert_eq!(say(Event::Down, State::Down, "refused", some), "Web shop is down: refused");
@@ -98,14 +98,15 @@ fn a_notice_about_heartbeat_itself() {
     message.intent.subject = None;
     message.intent.event = Event::Notice;
     message.intent.facts = Facts { reason: "the store cannot be written".into(), ..Facts::default() };
-    assert_eq!(text(&message, &Texts::default()), "heartbeat on web1: the store cannot be written");
+    assert_eq!(text(&message, Texts::standard()), "heartbeat on web1: the store cannot be written");
     assert_eq!(message.document()["check"], serde_json::Value::Null);
     assert_eq!(message.document()["state"], serde_json::Value::Null);
 }
 
 #[test]
 fn own_texts() {
-    let texts = Texts { down: template("$name ($url): $reason"), up: template("$name is back"), ..Texts::default() };
+    let texts =
+        Texts { down: template("$name ($url): $reason"), up: template("$name is back"), ..Texts::standard().clone() };
     let mut message = sample();
     assert_eq!(text(&message, &texts), "Web shop (http://localhost:8080/app): status 503, expected 200");
     message.intent.event = Event::Reminder;
@@ -156,7 +157,7 @@ fn the_cron_utilitys_style() {
     let mut message = sample();
     message.style = short();
     message.intent.facts.last_pass = None;
-    let texts = Texts { down: template("$state $last_fail_time $last_pass_time"), ..Texts::default() };
+    let texts = Texts { down: template("$state $last_fail_time $last_pass_time"), ..Texts::standard().clone() };
     assert_eq!(text(&message, &texts), "failing 11/21 02:10 never");
     message.intent.facts.state = State::Up;
     assert_eq!(text(&message, &texts), "passing 11/21 02:10 never");
@@ -166,7 +167,7 @@ fn the_cron_utilitys_style() {
 fn values_are_neither_expanded_nor_executed_nor_broken_into_lines() {
     let mut message = sample();
     message.intent.facts.reason = "$name ${url}\r\nBcc: a@example.org\0\u{1b}[31m$(touch /p)".into();
-    let said = text(&message, &Texts::default());
+    let said = text(&message, Texts::standard());
     assert_eq!(said, "Web shop is down: $name ${url}  Bcc: a@example.org[31m$(touch /p)");
 }
 

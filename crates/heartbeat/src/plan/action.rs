@@ -69,5 +69,5 @@ pub(super) fn fields(fields: &mut Fields<'_, '_, '_>, id: &Id) -> Option<Action>
 }
 
 pub(super) fn decode(id: &Id, node: &Node, context: &mut Context<'_>) -> (Option<Action>, Node) {
-    Fields::read(context, format!("action `{id}`"), node, |f| fields(f, id))
+    Fields::read(context, format_args!("action `{id}`"), node, |f| fields(f, id))
 }

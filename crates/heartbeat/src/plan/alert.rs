@@ -44,7 +44,7 @@ pub(super) fn decode(
         Some(smtp) if kind.name == MAIL && node.get("smtp").is_none() => merge(node, &mail_keys(smtp)),
         _ => node,
     };
-    Fields::read(context, format!("alert `{id}`"), &node, |f| fields(f, id, kind))
+    Fields::read(context, format_args!("alert `{id}`"), &node, |f| fields(f, id, kind))
 }
 
 /// The kind that `defaults.smtp` is for.
@@ -64,7 +64,7 @@ fn mail_keys(smtp: &Node) -> Node {
 pub(super) fn check_smtp(kinds: Kinds, smtp: &Node, context: &mut Context<'_>) {
     let Some(kind) = kinds.alerts.iter().find(|kind| kind.name == MAIL) else { return };
     context.partial = true;
-    Fields::read(context, "`smtp` of `defaults`", &mail_keys(smtp), |fields| (kind.decode)(fields));
+    Fields::read(context, format_args!("`smtp` of `defaults`"), &mail_keys(smtp), |fields| (kind.decode)(fields));
     context.partial = false;
 }
 

@@ -1,32 +1,99 @@
 //! Checks: the keys that all kinds share, and the choice of the kind.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use heartbeat_core::Id;
 use heartbeat_core::policy::{Policy, Remind};
+use heartbeat_core::template::Template;
 use sha2::{Digest as _, Sha256};
 
 use super::entries::{Entry, id_of_url, wrap};
-use super::{Check, Kinds, Texts};
+use super::{Kinds, Texts};
 use crate::config::values::{Count, Names, StateWords, Times};
 use crate::config::{Context, Fields, Node, Problem, Value};
 use crate::message::{self, About};
 use crate::probe::{self, Kind, PickedBy};
 
+/// A check. There may be a million of them, so what most of them do not have, and what others can be told from, has no
+/// place in it.
+#[derive(Debug)]
+pub struct Check {
+    /// Its id.
+    pub id: Id,
+    /// Its line in the table of kinds.
+    pub kind: &'static Kind,
+    /// What the kind decoded.
+    pub spec: Box<dyn probe::Spec>,
+    /// How it is scheduled and judged.
+    pub policy: Policy,
+    /// The actions bound to it.
+    pub actions: Arc<[Id]>,
+    /// The alerts that it tells.
+    pub alerts: Arc<[Id]>,
+    /// Checks and groups: while one is down or failing, the alerts of this check are withheld.
+    pub depends_on: Arc<[Id]>,
+    /// Whether it decides the answers to load balancers.
+    pub takedown: bool,
+    /// A fingerprint of kind and target.
+    pub target: u64,
+    /// What is to be said about it, if that is anything of its own.
+    own: Option<Box<Own>>,
+}
+
+/// What a check may say of itself.
+#[derive(Debug, Default, PartialEq)]
+struct Own {
+    name: Option<String>,
+    labels: BTreeMap<String, String>,
+    runbook: Option<String>,
+    values: BTreeMap<String, String>,
+    texts: Option<Texts>,
+}
+
+impl Check {
+    /// Its name for people.
+    pub fn name(&self) -> &str {
+        self.own.as_ref().and_then(|own| own.name.as_deref()).unwrap_or(&self.id)
+    }
+
+    /// The texts of its messages.
+    pub fn texts(&self) -> &Texts {
+        self.own.as_ref().and_then(|own| own.texts.as_ref()).unwrap_or_else(|| Texts::standard())
+    }
+
+    /// What messages may say about it: its id, name, kind, target, labels, runbook and plain values.
+    pub fn about(&self) -> About {
+        let Policy { interval, fast_interval, timeout, fall, rise, .. } = self.policy;
+        let spans = [("interval", interval), ("fast_interval", fast_interval), ("timeout", timeout)]
+            .map(|(key, value)| (key, crate::config::values::duration::format(value)));
+        let numbers = [("fall", fall.to_string()), ("rise", rise.to_string()), ("takedown", self.takedown.to_string())];
+        let shared = spans.into_iter().chain(numbers).map(|(key, value)| (key.to_owned(), value));
+        let mut values: BTreeMap<String, String> = shared.chain(self.spec.values()).collect();
+        let own = self.own.as_deref();
+        values.extend(own.map(|own| own.values.clone()).unwrap_or_default());
+        About {
+            id: self.id.clone(),
+            name: self.name().to_owned(),
+            kind: self.kind.name.to_owned(),
+            target: self.spec.target(),
+            labels: own.map(|own| own.labels.clone()).unwrap_or_default(),
+            runbook: own.and_then(|own| own.runbook.clone()),
+            values,
+        }
+    }
+}
+
 /// What every kind of check has.
 pub(super) struct Common {
-    name: Option<String>,
     policy: Policy,
     pub(super) actions: Names,
     pub(super) alerts: Option<Names>,
     pub(super) depends_on: Names,
     takedown: bool,
-    labels: BTreeMap<String, String>,
-    runbook: Option<String>,
-    values: BTreeMap<String, String>,
-    texts: Texts,
+    own: Own,
 }
 
 /// A check whose references are still names.
@@ -89,13 +156,15 @@ pub(super) fn common(fields: &mut Fields<'_, '_, '_>, id: &str) -> Common {
     let runbook = fields.optional("runbook", "Where to read what to do when it is down.");
     let values = fields.or("values", "Further values that messages may name.", BTreeMap::new());
     let texts = texts(fields);
-    Common { name, policy, actions, alerts, depends_on, takedown, labels, runbook, values, texts }
+    let own = Own { name: name.filter(|name| name != id), labels, runbook, values, texts };
+    Common { policy, actions, alerts, depends_on, takedown, own }
 }
 
-fn texts(fields: &mut Fields<'_, '_, '_>) -> Texts {
-    let defaults = Texts::default();
-    let down = fields.or("down_message", "The message when it goes down.", defaults.down);
-    let up = fields.or("up_message", "The message when it is up again.", defaults.up);
+/// The texts of its messages; `None` if none of them is its own.
+fn texts(fields: &mut Fields<'_, '_, '_>) -> Option<Texts> {
+    let standard = Texts::standard();
+    let down = fields.instead_of(&standard.down, "down_message", "The message when it goes down.");
+    let up = fields.instead_of(&standard.up, "up_message", "The message when it is up again.");
     let style = fields.section("messages", "How values look in messages.", |fields| {
         let times =
             fields.or("times", "`full`: local time with its offset; `short`: `11/21 07:15` in UTC.", Times::Full);
@@ -103,17 +172,24 @@ fn texts(fields: &mut Fields<'_, '_, '_>) -> Texts {
         Some((times, states))
     });
     let (times, states) = style.unwrap_or_default();
-    Texts { down, up, times, states }
+    if down.is_none() && up.is_none() && (times, states) == (standard.times, standard.states) {
+        return None;
+    }
+    let or = |own: Option<Template>, standard: &Template| own.unwrap_or_else(|| standard.clone());
+    let texts = Texts { down: or(down, &standard.down), up: or(up, &standard.up), times, states };
+    (texts != *standard).then_some(texts)
 }
 
 /// Reports the names in a check's messages that nothing defines.
 fn refuse_unknown_names(fields: &mut Fields<'_, '_, '_>, check: &Check) {
-    for (key, text) in [("down_message", &check.texts.down), ("up_message", &check.texts.up)] {
+    let Some(texts) = check.own.as_ref().and_then(|own| own.texts.as_ref()) else { return };
+    let about = check.about();
+    for (key, text) in [("down_message", &texts.down), ("up_message", &texts.up)] {
         let at = fields.written(key).map_or_else(|| fields.start(), |node| node.span);
-        for name in message::unknown_in_check(text, &check.about) {
+        for name in message::unknown_in_check(text, &about) {
             let mut problem =
                 Problem::error(at, format!("`{key}` of {} names `{name}`, which nothing defines", fields.what()));
-            problem.help = message::suggest_in_check(name, &check.about);
+            problem.help = message::suggest_in_check(name, &about);
             fields.context().problems.push(problem);
         }
     }
@@ -126,7 +202,7 @@ pub(super) fn decode(
     kind: &'static Kind,
     context: &mut Context<'_>,
 ) -> (Option<Draft>, Node) {
-    Fields::read(context, format!("check `{entry}`"), merged, |fields| {
+    Fields::read(context, format_args!("check `{entry}`"), merged, |fields| {
         let common = common(fields, entry);
         let spec = (kind.decode)(fields)?;
         let draft = draft(entry, kind, common, spec);
@@ -136,42 +212,21 @@ pub(super) fn decode(
 }
 
 fn draft(id: &Id, kind: &'static Kind, common: Common, spec: Box<dyn probe::Spec>) -> Draft {
-    let target = spec.target();
-    let mut values: BTreeMap<String, String> = [
-        ("interval", common.policy.interval),
-        ("fast_interval", common.policy.fast_interval),
-        ("timeout", common.policy.timeout),
-    ]
-    .map(|(key, value)| (key.to_owned(), crate::config::values::duration::format(value)))
-    .into();
-    values.insert("fall".to_owned(), common.policy.fall.to_string());
-    values.insert("rise".to_owned(), common.policy.rise.to_string());
-    values.insert("takedown".to_owned(), common.takedown.to_string());
-    values.extend(spec.values());
-    values.extend(common.values);
-    let fingerprint = fingerprint(kind.name, &target);
-    let about = About {
-        id: id.clone(),
-        name: common.name.unwrap_or_else(|| id.to_string()),
-        kind: kind.name.to_owned(),
-        target,
-        labels: common.labels,
-        runbook: common.runbook,
-        values,
-    };
+    let Common { policy, actions, alerts, depends_on, takedown, own } = common;
+    let nobody: Arc<[Id]> = Arc::default();
     let check = Check {
-        about: Arc::new(about),
+        id: id.clone(),
         kind,
+        policy,
+        actions: nobody.clone(),
+        alerts: nobody.clone(),
+        depends_on: nobody,
+        takedown,
+        target: fingerprint(kind.name, &spec.target()),
+        own: (own != Own::default()).then(|| Box::new(own)),
         spec,
-        policy: common.policy,
-        actions: Vec::new(),
-        alerts: Vec::new(),
-        depends_on: Vec::new(),
-        takedown: common.takedown,
-        texts: common.texts,
-        target: fingerprint,
     };
-    Draft { check, actions: common.actions, alerts: common.alerts, depends_on: common.depends_on }
+    Draft { check, actions, alerts, depends_on }
 }
 
 /// Stable over releases, for it is stored: a check with another one starts anew.
@@ -206,16 +261,22 @@ const LATER: [&str; 13] =
     ["push", "smtp", "smtps", "ssh", "dns", "grpc", "grpcs", "icmp", "mqtt", "mqtts", "nats", "amqp", "amqps"];
 
 /// The kind that a merged check is of; `None` has been reported.
-pub(super) fn pick(kinds: Kinds, what: &str, merged: &Node, context: &mut Context<'_>) -> Option<&'static Kind> {
+pub(super) fn pick(
+    kinds: Kinds,
+    what: fmt::Arguments<'_>,
+    merged: &Node,
+    context: &mut Context<'_>,
+) -> Option<&'static Kind> {
     if merged.as_map().is_none() {
         return context.expected(&format!("a URL or a map for {what}"), merged);
     }
     let mut picked: Option<(&'static Kind, &str)> = None;
     let written = |key: &str| merged.get(key).filter(|node| !node.is_null());
+    let url = written("url").and_then(|url| context.text("a URL", url));
     for kind in kinds.checks {
         let key = match kind.picked_by {
             PickedBy::Key(key) if written(key).is_some() => key,
-            PickedBy::Schemes(schemes) if written("url").is_some_and(|url| has_scheme(url, schemes, context)) => "url",
+            PickedBy::Schemes(schemes) if url.as_ref().is_some_and(|url| has_scheme(url, schemes)) => "url",
             _ => continue,
         };
         if let Some((_, first)) = picked {
@@ -237,25 +298,23 @@ pub(super) fn pick(kinds: Kinds, what: &str, merged: &Node, context: &mut Contex
     None
 }
 
-fn has_scheme(url: &Node, schemes: &[&str], context: &mut Context<'_>) -> bool {
-    let Some(text) = context.text("a URL", url) else { return false };
-    text.split_once(':').is_some_and(|(scheme, _)| schemes.iter().any(|known| scheme.eq_ignore_ascii_case(known)))
+fn has_scheme(url: &str, schemes: &[&str]) -> bool {
+    url.split_once(':').is_some_and(|(scheme, _)| schemes.iter().any(|known| scheme.eq_ignore_ascii_case(known)))
 }
 
 /// Whether a part of a check may be meant for a kind: unless it picks another one.
 pub(super) fn may_be(kinds: Kinds, kind: &Kind, part: &Node) -> bool {
     let picks = |kind: &Kind| match kind.picked_by {
         PickedBy::Key(key) => part.get(key).is_some(),
-        PickedBy::Schemes(schemes) => part.get("url").and_then(Node::as_text).is_some_and(|url| {
-            url.split_once(':')
-                .is_some_and(|(scheme, _)| schemes.iter().any(|known| scheme.eq_ignore_ascii_case(known)))
-        }),
+        PickedBy::Schemes(schemes) => {
+            part.get("url").and_then(Node::as_text).is_some_and(|url| has_scheme(url, schemes))
+        }
     };
     picks(kind) || !kinds.checks.iter().any(picks)
 }
 
 /// Says why no kind can be picked.
-fn refuse(kinds: Kinds, what: &str, merged: &Node, context: &mut Context<'_>) {
+fn refuse(kinds: Kinds, what: fmt::Arguments<'_>, merged: &Node, context: &mut Context<'_>) {
     if let Some((key, _)) = LATER.iter().find_map(|later| merged.entry(later)) {
         let problem = Problem::error(key.span, format!("`{}` is not in this version", key.name));
         context.problems.push(problem);

@@ -53,5 +53,5 @@ pub(super) fn fields(fields: &mut Fields<'_, '_, '_>, id: &Id) -> Option<Draft> 
 }
 
 pub(super) fn decode(id: &Id, node: &Node, context: &mut Context<'_>) -> (Option<Draft>, Node) {
-    Fields::read(context, format!("group `{id}`"), node, |f| fields(f, id))
+    Fields::read(context, format_args!("group `{id}`"), node, |f| fields(f, id))
 }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::entries::{Entries, Entry, refuse_unknown};
 use super::merge::{merge, prune, unknown};
@@ -161,9 +161,10 @@ impl<'p> Decoder<'p> {
     fn plan(&mut self, document: Document, context: &mut Context<'_>) -> Option<(Plan, Node)> {
         let start = document.node.span;
         let mut named = Named::default();
-        let (settings, mut shown) = Fields::read(context, "the configuration", &document.node, |fields| {
-            root::main(fields, self.kinds, &mut named)
-        });
+        let (settings, mut shown) =
+            Fields::read(context, format_args!("the configuration"), &document.node, |fields| {
+                root::main(fields, self.kinds, &mut named)
+            });
         drop(document.node);
         let settings = settings?;
         self.include(&settings, &mut named, context);
@@ -224,6 +225,7 @@ impl<'p> Decoder<'p> {
             node: settings.node,
             limits: settings.limits,
             responder,
+            places: OnceLock::new(),
         };
         Some((plan, shown))
     }
@@ -242,7 +244,7 @@ impl<'p> Decoder<'p> {
                     context.error(at, format!("{} is a file of a forerunner: it cannot be included", path.display()));
                 continue;
             }
-            Fields::read(context, "an included file", &document.node, |fields| {
+            Fields::read(context, format_args!("an included file"), &document.node, |fields| {
                 root::included(fields, self.kinds, named)
             });
         }
@@ -274,7 +276,7 @@ impl Decoder<'_> {
                 }
                 used.insert(name);
             }
-            let Some(kind) = check::pick(self.kinds, &format!("check `{id}`"), &merged, context) else {
+            let Some(kind) = check::pick(self.kinds, format_args!("check `{id}`"), &merged, context) else {
                 return failed();
             };
             used_kinds.insert(kind.name);
@@ -333,7 +335,7 @@ fn check_part(
     }
     context.partial = true;
     for (kind, docs) in kinds.checks.iter().zip(&readers).filter(|(kind, _)| concerns(kind)) {
-        Fields::read(context, what, &prune(part, docs), |fields| {
+        Fields::read(context, format_args!("{what}"), &prune(part, docs), |fields| {
             check::common(fields, "");
             (kind.decode)(fields)
         });

@@ -13,6 +13,7 @@ mod group;
 pub mod load;
 mod log;
 mod merge;
+mod places;
 mod process;
 mod references;
 pub mod responder;
@@ -22,11 +23,11 @@ mod source;
 mod storage;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use heartbeat_core::Id;
 pub use heartbeat_core::policy::Limits;
-use heartbeat_core::policy::{ChannelPolicy, DownWhen, Policy};
+use heartbeat_core::policy::{ChannelPolicy, DownWhen};
 
 pub use crate::action::Action;
 pub use crate::config::values::{CommandLine, Surroundings};
@@ -34,9 +35,12 @@ use crate::message::About;
 pub use crate::message::Texts;
 pub use crate::store::Storage;
 
+pub use check::Check;
 pub use convert::convert;
 pub use load::{Loaded, Loader, from_text, load, one_target, show};
 pub use responder::Responder;
+
+use places::Places;
 
 /// The tables that the words of a configuration are looked up in. Tests bring tables of their own.
 #[derive(Clone, Copy, Debug)]
@@ -81,15 +85,29 @@ pub struct Plan {
     pub limits: Limits,
     /// What load balancers are answered, if they are.
     pub responder: Option<Arc<Responder>>,
+    /// The places of the checks by their ids; made at the first search.
+    places: OnceLock<Places>,
 }
 
 impl Plan {
-    /// All that messages can be about (checks, groups and the flag), with the texts of those that have their own.
-    pub fn subjects(&self) -> impl Iterator<Item = (&Arc<About>, Option<&Texts>)> {
-        let checks = self.checks.iter().map(|check| (&check.about, Some(&check.texts)));
-        let groups = self.groups.iter().map(|group| (&group.about, None));
-        let flag = self.flag().map(|flag| (&flag.about, None));
-        checks.chain(groups).chain(flag)
+    /// The place of a check among all.
+    pub fn place(&self, id: &str) -> Option<usize> {
+        self.places.get_or_init(|| Places::of(&self.checks)).find(id, &self.checks)
+    }
+
+    /// What messages say of a check, a group or the flag, and the texts of a check. It is put together when somebody
+    /// asks: most checks of a plan never have anything said of them.
+    pub fn subject(&self, id: &Id) -> Option<(Arc<About>, &Texts)> {
+        if let Some(place) = self.place(id) {
+            let check = &self.checks[place];
+            return Some((Arc::new(check.about()), check.texts()));
+        }
+        let mut groups = self.groups.iter().map(|group| &group.about);
+        let about = groups.find(|about| about.id == *id).or_else(|| {
+            let flag = self.flag()?;
+            (flag.about.id == *id).then_some(&flag.about)
+        })?;
+        Some((about.clone(), Texts::standard()))
     }
 
     /// What takes this server out of service, if there is such a thing.
@@ -107,31 +125,6 @@ pub enum Format {
     Ini,
     /// The YAML cron utility's.
     Cron,
-}
-
-/// A check.
-#[derive(Debug)]
-pub struct Check {
-    /// Its id, name, kind, target, labels, runbook and plain values.
-    pub about: Arc<About>,
-    /// Its line in the table of kinds.
-    pub kind: &'static crate::probe::Kind,
-    /// What the kind decoded.
-    pub spec: Box<dyn crate::probe::Spec>,
-    /// How it is scheduled and judged.
-    pub policy: Policy,
-    /// The actions bound to it.
-    pub actions: Vec<Id>,
-    /// The alerts that it tells.
-    pub alerts: Vec<Id>,
-    /// Checks and groups: while one is down or failing, the alerts of this check are withheld.
-    pub depends_on: Vec<Id>,
-    /// Whether it decides the answers to load balancers.
-    pub takedown: bool,
-    /// The texts of its messages.
-    pub texts: Texts,
-    /// A fingerprint of kind and target.
-    pub target: u64,
 }
 
 /// A group: a state derived from its members.

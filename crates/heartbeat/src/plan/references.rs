@@ -13,17 +13,20 @@ use crate::config::{Context, Problem, Span};
 
 /// Resolves what checks name.
 pub(super) fn checks(drafts: Vec<check::Draft>, named: &Named, context: &mut Context<'_>) -> Vec<Arc<Check>> {
-    let all = named.alerts.ids();
+    // Most checks tell the same alerts and are bound to the same actions: they share their lists.
+    let all: Arc<[Id]> = named.alerts.ids().into();
+    let mut shared = HashSet::new();
     let mut checks = Vec::with_capacity(drafts.len());
     for draft in drafts {
         context.problems.next_subject();
         let mut check = draft.check;
-        check.actions = known("action", draft.actions, &[&named.actions], context);
+        check.actions = share(&mut shared, known("action", draft.actions, &[&named.actions], context));
         check.alerts = match draft.alerts {
-            Some(names) => known("alert", names, &[&named.alerts], context),
-            None => all.to_vec(),
+            Some(names) => share(&mut shared, known("alert", names, &[&named.alerts], context)),
+            None => all.clone(),
         };
-        check.depends_on = known("check or group", draft.depends_on, &[&named.checks, &named.groups], context);
+        let depends_on = known("check or group", draft.depends_on, &[&named.checks, &named.groups], context);
+        check.depends_on = share(&mut shared, depends_on);
         checks.push(Arc::new(check));
     }
     checks
@@ -40,6 +43,19 @@ pub(super) fn groups(drafts: Vec<group::Draft>, named: &Named, context: &mut Con
     drafts.into_iter().map(resolve).collect()
 }
 
+/// One list for all that are equal.
+fn share(shared: &mut HashSet<Arc<[Id]>>, ids: Vec<Id>) -> Arc<[Id]> {
+    if ids.is_empty() {
+        return Arc::default();
+    }
+    if let Some(known) = shared.get(&*ids) {
+        return known.clone();
+    }
+    let ids: Arc<[Id]> = ids.into();
+    shared.insert(ids.clone());
+    ids
+}
+
 fn known(noun: &str, names: Names, among: &[&Entries], context: &mut Context<'_>) -> Vec<Id> {
     let is_known = |(name, at): &(Id, Span)| !refuse_unknown(noun, name, *at, among, context);
     names.0.into_iter().filter(is_known).map(|(name, _)| name).collect()
@@ -47,7 +63,7 @@ fn known(noun: &str, names: Names, among: &[&Entries], context: &mut Context<'_>
 
 /// Warns of actions that no check names: they never run.
 pub(super) fn idle_actions(checks: &[Arc<Check>], named: &Named, context: &mut Context<'_>) {
-    let used: HashSet<&Id> = checks.iter().flat_map(|check| &check.actions).collect();
+    let used: HashSet<&Id> = checks.iter().flat_map(|check| check.actions.iter()).collect();
     for action in named.actions.ids().iter().filter(|action| !used.contains(action)) {
         let at = named.actions.place(action).unwrap_or_default();
         let problem = Problem::warning(at, format!("action `{action}` never runs: no check names it"))
@@ -71,7 +87,7 @@ pub(super) fn shared_names(named: &Named, context: &mut Context<'_>) -> bool {
 
 /// Reports the first cycle among dependencies that is met from each check; a group depends on its members.
 pub(super) fn cycles(checks: &[Arc<Check>], groups: &[Arc<Group>], named: &Named, context: &mut Context<'_>) {
-    let mut edges: HashMap<&Id, &[Id]> = checks.iter().map(|check| (&check.about.id, &*check.depends_on)).collect();
+    let mut edges: HashMap<&Id, &[Id]> = checks.iter().map(|check| (&check.id, &*check.depends_on)).collect();
     edges.extend(groups.iter().map(|group| (&group.about.id, &*group.checks)));
 
     #[derive(Clone, Copy, PartialEq)]
@@ -80,7 +96,7 @@ pub(super) fn cycles(checks: &[Arc<Check>], groups: &[Arc<Group>], named: &Named
         Done,
     }
     let mut marks: HashMap<&Id, Mark> = HashMap::new();
-    for start in checks.iter().map(|check| &check.about.id) {
+    for start in checks.iter().map(|check| &check.id) {
         // Depth first on a stack of our own: a chain may be as long as the file.
         let mut path: Vec<(&Id, usize)> = vec![(start, 0)];
         if marks.contains_key(start) {

@@ -198,7 +198,7 @@ fn flag(fields: &mut Fields<'_, '_, '_>) -> Option<(Flag, Names)> {
         Body::Scalar(_) => super::entries::wrap("file", written.clone()),
         _ => written.clone(),
     };
-    let (flag, shown) = Fields::read(fields.context(), "`flag`", &node, flag_fields);
+    let (flag, shown) = Fields::read(fields.context(), format_args!("`flag`"), &node, flag_fields);
     fields.show("flag", || shown);
     flag
 }
@@ -240,7 +240,7 @@ fn views(fields: &mut Fields<'_, '_, '_>, details: Details) -> Vec<(View, Option
             let _: Option<()> = context.error(key.span, message);
             continue;
         }
-        let (view, tree) = Fields::read(context, format!("view `{}`", key.name), node, |fields| {
+        let (view, tree) = Fields::read(context, format_args!("view `{}`", key.name), node, |fields| {
             view_fields(fields, &key.name, details)
         });
         shown.push((Key { name: key.name.clone(), span: key.span }, tree));
@@ -360,7 +360,7 @@ impl Alone {
     /// Reads it from the tree of a file. `None` if there is none, or if it is wrong, which has been reported.
     pub(super) fn read(file: &Node, context: &mut Context<'_>) -> Option<Self> {
         let node = file.get("responder").filter(|node| !node.is_null())?;
-        let (draft, _) = Fields::read(context, "`responder`", node, fields);
+        let (draft, _) = Fields::read(context, format_args!("`responder`"), node, fields);
         let responder = draft?.responder;
         let own = responder.views.iter().map(|view| view.name.to_string());
         let always = defaults::with_defaults(Vec::new(), 0, Statuses::default(), Details::Local);

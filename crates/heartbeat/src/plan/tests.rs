@@ -44,7 +44,7 @@ fn ids<'a, T: 'a>(things: impl IntoIterator<Item = &'a T>, id: impl Fn(&T) -> &s
 }
 
 fn check_ids(plan: &Plan) -> Vec<String> {
-    ids(&plan.checks, |check| check.about.id.as_str())
+    ids(&plan.checks, |check| check.id.as_str())
 }
 
 fn alert_ids(plan: &Plan) -> Vec<String> {
@@ -60,7 +60,7 @@ fn the_smallest_file_is_enough() {
     assert_eq!(alert_ids(&plan), ["ops@example.org"]);
     let check = &plan.checks[0];
     assert_eq!(check.policy, heartbeat_core::policy::Policy::default());
-    assert_eq!(ids(&check.alerts, |id| id.as_str()), ["ops@example.org"]);
+    assert_eq!(ids(&*check.alerts, |id| id.as_str()), ["ops@example.org"]);
     assert!(check.takedown);
     assert_eq!(plan.alerts[0].spec.target(), "ops@example.org over smtp://localhost:25");
 }
@@ -97,8 +97,8 @@ alerts: []
     );
     let check = &plan.checks[0];
     assert_eq!((check.policy.interval, check.policy.fall), (Duration::from_secs(300), 5));
-    assert_eq!(check.about.values["status"], "300");
-    let labels: Vec<_> = check.about.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    assert_eq!(check.about().values["status"], "300");
+    let labels: Vec<_> = check.about().labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     assert_eq!(labels, ["a=x", "b=t", "c=d"]);
     assert_eq!(plan.checks[1].policy.fall, 7);
 }
@@ -115,7 +115,7 @@ fn a_check_without_alerts_tells_all_and_an_empty_list_nobody() {
         "checks: { x: https://x/, y: { url: https://y/, alerts: [] }, z: { url: https://z/, alerts: b } }
 alerts: { a: mailto:a@x, b: mailto:b@x }",
     );
-    let told: Vec<_> = plan.checks.iter().map(|check| ids(&check.alerts, |id| id.as_str()).join(" ")).collect();
+    let told: Vec<_> = plan.checks.iter().map(|check| ids(&*check.alerts, |id| id.as_str()).join(" ")).collect();
     assert_eq!(told, ["a b", "", "b"]);
 }
 
@@ -134,8 +134,8 @@ fn the_environment_is_expanded_in_values_only() {
   x: { url: 'https://${HOST}/$1$$${NONE:-z}${EMPTY:-e}', down_message: '${name} $$', labels: { '${HOST}': '$' } }
 alerts: []",
     );
-    assert_eq!(plan.checks[0].about.target, "https://example.org/$1$ze");
-    assert_eq!(plan.checks[0].about.labels["${HOST}"], "$");
+    assert_eq!(plan.checks[0].about().target, "https://example.org/$1$ze");
+    assert_eq!(plan.checks[0].about().labels["${HOST}"], "$");
 }
 
 #[test]
@@ -171,7 +171,7 @@ actions:
     assert_eq!(action.env["A"], "b");
     assert_eq!(action.user.as_deref(), Some("deploy"));
     assert_eq!(action.surroundings, super::Surroundings::Launcher);
-    assert_eq!(ids(&plan.checks[0].actions, |id| id.as_str()), ["a"]);
+    assert_eq!(ids(&*plan.checks[0].actions, |id| id.as_str()), ["a"]);
 }
 
 #[test]
@@ -190,7 +190,7 @@ process: { user: u, group: g, pidfile: /run/h.pid }
     );
     assert_eq!(plan.checks[0].policy.remind, Remind::Never);
     assert_eq!(plan.checks[2].policy.remind, Remind::Every(Duration::ZERO));
-    assert_eq!(ids(&plan.checks[0].depends_on, |id| id.as_str()), ["g"]);
+    assert_eq!(ids(&*plan.checks[0].depends_on, |id| id.as_str()), ["g"]);
     assert_eq!(plan.groups[0].down_when, DownWhen::AtLeast(2));
     assert_eq!(plan.groups[0].about.name, "G");
     let alert = &plan.alerts[0];
@@ -326,7 +326,7 @@ fn what_is_shown_is_complete_and_loads_again() {
 fn a_target_needs_no_file() {
     let (plan, problems) = loader().target("https://${HOST}:1/");
     let plan = plan.unwrap_or_else(|| panic!("{}", problems.render()));
-    assert_eq!(plan.checks[0].about.target, "https://${HOST}:1/");
+    assert_eq!(plan.checks[0].about().target, "https://${HOST}:1/");
     assert_eq!(problems.render(), "");
     let (none, problems) = loader().target("gopher://x/");
     assert!(none.is_none());

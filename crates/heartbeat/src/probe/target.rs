@@ -16,6 +16,9 @@ const NOUN: &str = "a URL such as `https://example.org/` or `tcp://example.org:2
 impl Target {
     /// The URL without its user and password.
     pub fn shown(&self) -> String {
+        if self.0.username().is_empty() && self.0.password().is_none() {
+            return self.0.as_str().to_owned();
+        }
         let mut url = self.0.clone();
         // Refused only for URLs without a host, and there is none of these here.
         let _ = url.set_password(None);
@@ -94,7 +97,7 @@ impl Value for Target {
                 context.error(node.span, format!("expected {NOUN}, found one without a host"))
             }
             Ok(url) if url.port() == Some(0) => context.error(node.span, "expected a port from 1 to 65535, found 0"),
-            Ok(url) if url.has_host() && !host(&url).is_empty() => Some(Self(url)),
+            Ok(url) if url.host_str().is_some_and(|host| !host.is_empty()) => Some(Self(url)),
             Ok(_) => context.error(node.span, format!("expected {NOUN}, found one without a host")),
             // The text may hold a password: it is not repeated.
             Err(error) => context.error(node.span, format!("expected {NOUN}: {error}")),

@@ -20,6 +20,7 @@ use rustls::{
     RootCertStore, SignatureScheme,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::OnceCell;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
@@ -123,18 +124,28 @@ impl Options {
     /// # Errors
     /// A sentence that names the file and what is wrong with it.
     pub fn build(&self, world: &World, alpn: &[&[u8]]) -> Result<Client, String> {
+        let names_files = self.ca.is_some() || self.client.is_some();
+        let manner = match names_files {
+            true => Arc::new(self.manner(world.tls(), alpn)?),
+            false => world.tls().usual(self, alpn)?,
+        };
+        Ok(Client { manner, server_name: self.server_name.clone() })
+    }
+
+    fn manner(&self, shared: &Shared, alpn: &[&[u8]]) -> Result<Manner, String> {
         let provider = Arc::new(ring::default_provider());
         let algorithms = provider.signature_verification_algorithms;
         let named = self.depth == Depth::Whole;
         let trust = Arc::new(if self.depth == Depth::Nothing {
             Trust { algorithms, roots: None, pinned: Vec::new(), named }
         } else if let Some(path) = &self.ca {
-            let roots = Arc::new(roots::from_file(path)?);
+            let roots = Roots::Named(roots::from_file(path)?);
             Trust { algorithms, roots: Some(roots), pinned: roots::certificates(path)?, named }
         } else {
-            Trust { algorithms, roots: Some(world.roots()), pinned: Vec::new(), named }
+            let roots = Roots::System(shared.authorities.clone());
+            Trust { algorithms, roots: Some(roots), pinned: Vec::new(), named }
         });
-        Ok(Client { config: self.config(provider, &trust, alpn)?, trust, server_name: self.server_name.clone() })
+        Ok(Manner { depth: self.depth, config: self.config(provider, &trust, alpn)?, trust })
     }
 
     fn config(
@@ -168,9 +179,62 @@ impl Options {
 /// Makes TLS connections.
 #[derive(Debug)]
 pub struct Client {
+    manner: Arc<Manner>,
+    server_name: Option<ServerName<'static>>,
+}
+
+/// How connections are made, whoever is at the other end.
+#[derive(Debug)]
+struct Manner {
+    depth: Depth,
     config: ClientConfig,
     trust: Arc<Trust>,
-    server_name: Option<ServerName<'static>>,
+}
+
+/// What all checks share: a plan may hold 100,000 of them, and most say nothing about TLS that others do not say too.
+#[derive(Debug, Default)]
+pub struct Shared {
+    authorities: Arc<OnceCell<RootCertStore>>,
+    /// The manners of those that name no files.
+    usual: Mutex<Vec<Arc<Manner>>>,
+}
+
+impl Shared {
+    fn usual(&self, options: &Options, alpn: &[&[u8]]) -> Result<Arc<Manner>, String> {
+        let mut usual = self.usual.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = |manner: &&Arc<Manner>| manner.depth == options.depth && manner.config.alpn_protocols == alpn;
+        if let Some(known) = usual.iter().find(known) {
+            return Ok(known.clone());
+        }
+        let manner = Arc::new(options.manner(self, alpn)?);
+        usual.push(manner.clone());
+        Ok(manner)
+    }
+}
+
+/// Authorities.
+#[derive(Debug)]
+enum Roots {
+    /// Those that this machine trusts. Their files, hundreds of them, are read before the first handshake.
+    System(Arc<OnceCell<RootCertStore>>),
+    /// Those of the file `ca`.
+    Named(RootCertStore),
+}
+
+impl Roots {
+    /// Reads what is still to be read, beside the loop that probes.
+    async fn read(&self) {
+        let Self::System(system) = self else { return };
+        let reading = || async { tokio::task::spawn_blocking(roots::system).await.expect("reading does not panic") };
+        system.get_or_init(reading).await;
+    }
+
+    fn get(&self) -> &RootCertStore {
+        match self {
+            Self::System(system) => system.get().expect("a handshake begins when they are read"),
+            Self::Named(roots) => roots,
+        }
+    }
 }
 
 impl Client {
@@ -183,14 +247,17 @@ impl Client {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
+        if let Some(roots) = &self.manner.trust.roots {
+            roots.read().await;
+        }
         trace.enter(Phase::Tls);
         let name = match &self.server_name {
             Some(name) => name.clone(),
             None => ServerName::try_from(host.to_owned())
                 .map_err(|_| Failure::new(Fault::Tls, format!("{host} is no name that a certificate can have")))?,
         };
-        let judge = Arc::new(Judge::new(self.trust.clone()));
-        let mut config = self.config.clone();
+        let judge = Arc::new(Judge::new(self.manner.trust.clone()));
+        let mut config = self.manner.config.clone();
         config.dangerous().set_certificate_verifier(judge.clone());
         match TlsConnector::from(Arc::new(config)).connect(name, stream).await {
             Ok(stream) => {
@@ -263,7 +330,7 @@ fn explain(error: &Error) -> String {
 struct Trust {
     algorithms: WebPkiSupportedAlgorithms,
     /// `None`: everything.
-    roots: Option<Arc<RootCertStore>>,
+    roots: Option<Roots>,
     /// Certificates that are trusted themselves: those of the file `ca`, for it often holds the server's own.
     pinned: Vec<CertificateDer<'static>>,
     /// Whether the certificate must be for the name that we call the server by.
@@ -325,7 +392,9 @@ impl ServerCertVerifier for Judge {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let Some(roots) = &self.trust.roots else { return Ok(ServerCertVerified::assertion()) };
+        let Some(roots) = self.trust.roots.as_ref().map(Roots::get) else {
+            return Ok(ServerCertVerified::assertion());
+        };
         let chain = self.chain(roots, end_entity, intermediates, now);
         let name = match self.trust.named {
             true => ParsedCertificate::try_from(end_entity)

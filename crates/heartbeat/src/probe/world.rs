@@ -1,22 +1,20 @@
 //! What probes share, built once: the resolver, the trusted authorities, the memory for bodies.
 
-use std::sync::{Arc, OnceLock};
-
-use rustls::RootCertStore;
+use std::sync::Arc;
 
 use super::budget::Budget;
 use super::resolve::Resolver;
+use super::tls;
 use crate::host::hostname::hostname;
-use crate::net::roots;
 
 /// The most bytes of bodies that all probes together keep at once.
 const BODIES: usize = 64 << 20;
 
-/// What probers share. Cheap until something is asked of it: the trusted authorities are read at the first use.
+/// What probers share. Cheap until something is asked of it.
 #[derive(Debug)]
 pub struct World {
     resolver: Resolver,
-    roots: OnceLock<Arc<RootCertStore>>,
+    tls: tls::Shared,
     bodies: Budget,
     node: Arc<str>,
 }
@@ -40,7 +38,7 @@ impl World {
 
     /// The same with so much memory for bodies.
     pub fn with_bodies(resolver: Resolver, bodies: Budget) -> Self {
-        Self { resolver, roots: OnceLock::new(), bodies, node: hostname().into() }
+        Self { resolver, tls: tls::Shared::default(), bodies, node: hostname().into() }
     }
 
     /// The same on a node of this name; without a word, it has the host's.
@@ -63,8 +61,8 @@ impl World {
         &self.bodies
     }
 
-    /// The authorities that this machine trusts. Reads files at the first call.
-    pub fn roots(&self) -> Arc<RootCertStore> {
-        self.roots.get_or_init(|| Arc::new(roots::system())).clone()
+    /// What connections over TLS have in common.
+    pub fn tls(&self) -> &tls::Shared {
+        &self.tls
     }
 }

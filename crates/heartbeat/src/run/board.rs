@@ -1,7 +1,6 @@
 //! What the responder shows of a plan.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use heartbeat_core::Id;
 use heartbeat_core::answer::{Question, Statuses};
@@ -22,8 +21,7 @@ const ALL: usize = 0;
 /// If the token cannot be read: a sentence that says where it was looked for.
 pub fn layout(plan: &Plan, responder: &Responder) -> Result<Layout, String> {
     let services = Services::of(plan);
-    let mut scopes =
-        vec![Scope { members: plan.checks.iter().map(|check| services.member(&check.about.id)).collect() }];
+    let mut scopes = vec![Scope { members: plan.checks.iter().map(|check| services.member(&check.id)).collect() }];
     let mut own = Vec::new();
     for view in &responder.views {
         let scope = match &view.members {
@@ -80,13 +78,12 @@ struct Services {
 
 impl Services {
     fn of(plan: &Plan) -> Self {
-        let checks = plan.checks.iter().map(|check| (&check.about, check.takedown));
-        let groups = plan.groups.iter().map(|group| (&group.about, true));
+        let checks = plan.checks.iter().map(|check| (&check.id, check.spec.target(), check.takedown));
+        let groups = plan.groups.iter().map(|group| (&group.about.id, group.about.target.clone(), true));
         let mut services = Self { list: Vec::new(), places: HashMap::new() };
-        for (about, takedown) in checks.chain(groups) {
-            services.places.insert(about.id.clone(), Member { service: services.list.len(), takedown });
-            let (id, target) = (about.id.clone(), Arc::from(about.target.as_str()));
-            services.list.push(Service { id, target, known: Known::default() });
+        for (id, target, takedown) in checks.chain(groups) {
+            services.places.insert(id.clone(), Member { service: services.list.len(), takedown });
+            services.list.push(Service { id: id.clone(), target: target.into(), known: Known::default() });
         }
         services
     }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use heartbeat_core::Id;
-use heartbeat_core::id::IdMap;
 use heartbeat_responder::view::Layout;
 
 use super::board;
@@ -19,16 +18,14 @@ use crate::probe::{Prober, World};
 pub struct Built {
     /// The plan.
     pub plan: Arc<Plan>,
-    /// By the check's id, with the deadline of one probe.
-    pub probers: IdMap<(Arc<dyn Prober>, Duration)>,
+    /// In the order of the plan's checks.
+    probers: Vec<Arc<dyn Prober>>,
     /// By the alert's id.
     pub channels: BTreeMap<Id, Arc<dyn Channel>>,
     /// By the action's id.
     pub runners: BTreeMap<Id, Arc<Runner>>,
     /// What the responder shows, if there is one.
     pub layout: Option<Layout>,
-    /// What messages say of what they are about.
-    subjects: BTreeMap<Id, (Arc<About>, Texts)>,
 }
 
 impl Built {
@@ -37,15 +34,13 @@ impl Built {
     /// # Errors
     /// Everything that could not be opened, a sentence each, naming the check, action or alert.
     pub fn new(plan: Arc<Plan>, world: &World) -> Result<Self, Vec<String>> {
-        let mut probers = IdMap::default();
+        let mut probers = Vec::with_capacity(plan.checks.len());
         let mut channels = BTreeMap::new();
         let mut problems = Vec::new();
         for check in &plan.checks {
             match check.spec.build(world) {
-                Ok(prober) => {
-                    probers.insert(check.about.id.clone(), (Arc::from(prober), check.policy.timeout));
-                }
-                Err(problem) => problems.push(format!("check `{}`: {problem}", check.about.id)),
+                Ok(prober) => probers.push(Arc::from(prober)),
+                Err(problem) => problems.push(format!("check `{}`: {problem}", check.id)),
             }
         }
         let mut runners = BTreeMap::new();
@@ -73,17 +68,19 @@ impl Built {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let texts = |texts: Option<&Texts>| texts.cloned().unwrap_or_default();
-        let subjects =
-            plan.subjects().map(|(about, own)| (about.id.clone(), (Arc::clone(about), texts(own)))).collect();
-        Ok(Self { plan, probers, channels, runners, layout, subjects })
+        Ok(Self { plan, probers, channels, runners, layout })
+    }
+
+    /// What probes a check, and the deadline of one probe.
+    pub fn prober(&self, check: &Id) -> Option<(&Arc<dyn Prober>, Duration)> {
+        let place = self.plan.place(check)?;
+        Some((&self.probers[place], self.plan.checks[place].policy.timeout))
     }
 
     /// What is said of a check or group, and how. One that is no longer configured has the default wording.
-    pub fn wording(&self, subject: Option<&Id>, zone: &jiff::tz::TimeZone) -> (Option<&About>, Texts, Style) {
-        let known = subject.and_then(|id| self.subjects.get(id));
-        let texts = known.map(|(_, texts)| texts.clone()).unwrap_or_default();
-        let style = Style::of(&texts, zone.clone());
-        (known.map(|(about, _)| &**about), texts, style)
+    pub fn wording(&self, subject: Option<&Id>, zone: &jiff::tz::TimeZone) -> (Option<Arc<About>>, &Texts, Style) {
+        let (about, texts) = subject.and_then(|id| self.plan.subject(id)).unzip();
+        let texts = texts.unwrap_or_else(|| Texts::standard());
+        (about, texts, Style::of(texts, zone.clone()))
     }
 }

@@ -158,7 +158,7 @@ impl Driver {
     /// States and verdicts as the engine knows them, without what only the outbox knows.
     pub fn remembered(&self) -> Ledger {
         let plan = &self.built.plan;
-        let checks = plan.checks.iter().map(|check| &check.about.id);
+        let checks = plan.checks.iter().map(|check| &check.id);
         let groups = plan.groups.iter().map(|group| &group.about.id);
         let record = |id: &Id| Some((id.clone(), self.coordinator.record(id)?.clone()));
         let action = |action: &Arc<Action>| Some((action.id.clone(), self.coordinator.action(&action.id)?.clone()));
@@ -251,9 +251,8 @@ impl Driver {
                     if self.mode == Mode::Daemon {
                         self.late.note(late, now.mono);
                     }
-                    let planned = self.built.probers.get(&id);
-                    if let Some((prober, timeout)) = planned {
-                        self.pool.start(check, attempt, Arc::clone(prober), *timeout);
+                    if let Some((prober, timeout)) = self.built.prober(&id) {
+                        self.pool.start(check, attempt, Arc::clone(prober), timeout);
                     }
                 }
                 shard::Effect::Abandon { check, .. } => self.pool.abandon(check),
@@ -357,7 +356,7 @@ impl Driver {
 
     fn message(&self, intent: &Intent) -> String {
         let (about, texts, style) = self.built.wording(intent.subject.as_ref(), &self.zone);
-        message::render(intent, about, &texts, &style, &self.node)
+        message::render(intent, about.as_deref(), texts, &style, &self.node)
     }
 }
 

@@ -91,6 +91,7 @@ fn both(name: &str, text: &str, folder: &Path) -> [Plan; 2] {
             node,
             limits,
             responder,
+            ..
         } = plan;
         format!(
             "{checks:#?}{groups:#?}{actions:#?}{alerts:#?}{storage:#?}{log:#?}{process:#?}{node:#?}{limits:#?}{responder:#?}"
@@ -180,9 +181,9 @@ impl<'p> Engine<'p> {
     fn deliver(&mut self, since: Duration, mut delivery: Delivery) -> coordinator::Input {
         let intent = delivery.intent.clone();
         let subject = intent.subject.clone().expect("there are no notices");
-        let check = self.plan.checks.iter().find(|check| check.about.id == subject).expect("it is in the plan");
-        let style = Style::of(&check.texts, TimeZone::UTC);
-        let text = message::render(&intent, Some(&check.about), &check.texts, &style, "node");
+        let check = self.plan.checks.iter().find(|check| check.id == subject).expect("it is in the plan");
+        let style = Style::of(check.texts(), TimeZone::UTC);
+        let text = message::render(&intent, Some(&check.about()), check.texts(), &style, "node");
         self.log.decisions.push(format!("{since:?} {intent:?} {text}"));
         match &intent.to {
             Destination::Alert(alert) => {

@@ -1,6 +1,7 @@
 //! What the engine needs to know of a plan.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::fmt::{self, Write as _};
+use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::Arc;
 
 use heartbeat_core::coordinator::{ActionWiring, CheckWiring, GroupWiring, Wiring};
@@ -13,11 +14,11 @@ use crate::plan::{Check, Plan};
 /// For the coordinator.
 pub fn coordinator(plan: &Plan) -> Wiring {
     let checks = plan.checks.iter().map(|check| CheckWiring {
-        id: check.about.id.clone(),
+        id: check.id.clone(),
         target: check.target,
-        actions: check.actions.clone(),
-        alerts: check.alerts.clone(),
-        depends_on: check.depends_on.clone(),
+        actions: check.actions.to_vec(),
+        alerts: check.alerts.to_vec(),
+        depends_on: check.depends_on.to_vec(),
         remind: check.policy.remind,
     });
     Wiring {
@@ -61,7 +62,7 @@ pub fn shard(plan: &Plan) -> Vec<CheckSpec> {
     plan.checks
         .iter()
         .map(|check| CheckSpec {
-            id: check.about.id.clone(),
+            id: check.id.clone(),
             policy: check.policy,
             host: check.spec.address().map(Arc::from),
             target: check.target,
@@ -72,7 +73,17 @@ pub fn shard(plan: &Plan) -> Vec<CheckSpec> {
 
 /// Only compared within a process. Secrets do not show, and need not: whoever changes one means the same check.
 fn manner(check: &Check) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    format!("{:?}", check.spec).hash(&mut hasher);
-    hasher.finish()
+    let mut hashing = Hashing(DefaultHasher::new());
+    write!(hashing, "{:?}", check.spec).expect("a hasher takes everything");
+    hashing.0.finish()
+}
+
+/// Hashes a text as it is written, without the text.
+struct Hashing(DefaultHasher);
+
+impl fmt::Write for Hashing {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.write(text.as_bytes());
+        Ok(())
+    }
 }

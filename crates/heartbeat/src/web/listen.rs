@@ -168,7 +168,7 @@ impl Value for Listen {
 
     fn decode(node: &Node, context: &mut Context<'_>) -> Option<Self> {
         match &node.body {
-            Body::Map(_) => Fields::read(context, "a listener", node, Self::fields).0,
+            Body::Map(_) => Fields::read(context, format_args!("a listener"), node, Self::fields).0,
             _ => Address::decode(node, context).map(Self::from),
         }
     }
@@ -213,7 +213,7 @@ impl Value for Tls {
     }
 
     fn decode(node: &Node, context: &mut Context<'_>) -> Option<Self> {
-        Fields::read(context, "`tls` of a listener", node, Self::fields).0
+        Fields::read(context, format_args!("`tls` of a listener"), node, Self::fields).0
     }
 
     fn show(&self) -> Node {

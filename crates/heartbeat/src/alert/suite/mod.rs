@@ -36,7 +36,7 @@ fn decode(text: &str) -> Decoded {
 fn decode_node(kind: &Kind, node: &Node, problems: Problems) -> Decoded {
     let nothing = |_: &str| None;
     let mut context = Context::new(problems, &nothing);
-    let (spec, shown) = Fields::read(&mut context, "alert `test`", node, |fields| {
+    let (spec, shown) = Fields::read(&mut context, format_args!("alert `test`"), node, |fields| {
         let _: Option<String> = fields.optional("type", "The kind.");
         (kind.decode)(fields)
     });

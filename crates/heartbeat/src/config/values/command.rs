@@ -54,8 +54,9 @@ impl Value for CommandLine {
                 checked(words, node, context)
             }
             Body::Map(_) => {
-                let (line, _) =
-                    Fields::read(context, "a command", node, |f| f.required("shell", "A line for `/bin/sh -c`."));
+                let (line, _) = Fields::read(context, format_args!("a command"), node, |f| {
+                    f.required("shell", "A line for `/bin/sh -c`.")
+                });
                 let line: super::Verbatim = line?;
                 if line.0.trim().is_empty() {
                     return context.error(node.span, "the command is empty");

@@ -94,7 +94,7 @@ impl Value for Retry {
     fn decode(node: &Node, context: &mut Context<'_>) -> Option<Self> {
         match &node.body {
             Body::Map(_) => {
-                let (pace, _) = Fields::read(context, "`retry`", node, |fields| {
+                let (pace, _) = Fields::read(context, format_args!("`retry`"), node, |fields| {
                     fields.required::<Duration>("every", "Try again at this pace, without end.")
                 });
                 let pace = pace?;

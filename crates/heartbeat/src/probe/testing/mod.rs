@@ -38,7 +38,7 @@ pub(crate) fn decode(text: &str) -> Decoded {
     let kind = pick(&node);
     let nothing = |_: &str| None;
     let mut context = Context::new(problems, &nothing);
-    let (spec, shown) = Fields::read(&mut context, "check `test`", &node, |fields| (kind.decode)(fields));
+    let (spec, shown) = Fields::read(&mut context, format_args!("check `test`"), &node, |fields| (kind.decode)(fields));
     Decoded { spec, shown, said: context.problems.render() }
 }
 

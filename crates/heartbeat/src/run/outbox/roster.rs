@@ -21,8 +21,8 @@ pub struct Roster {
     pub actions: BTreeMap<Id, (ActionPolicy, Commands)>,
     /// Alerts and their clients.
     pub alerts: BTreeMap<Id, (ChannelPolicy, Arc<dyn Channel>)>,
-    /// Checks and groups.
-    pub subjects: BTreeMap<Id, Subject>,
+    /// Finds checks, groups and the flag. There may be a million checks, of which few are ever spoken.
+    pub subjects: Arc<dyn Fn(&Id) -> Option<Subject> + Send + Sync>,
     /// How times are written where no check says otherwise.
     pub style: Style,
 }
@@ -38,7 +38,7 @@ pub struct Subject {
 
 impl Roster {
     /// What a plan says. `channels` are its alerts, built.
-    pub fn new(plan: &Plan, channels: &BTreeMap<Id, Arc<dyn Channel>>, node: Arc<str>, style: Style) -> Self {
+    pub fn new(plan: &Arc<Plan>, channels: &BTreeMap<Id, Arc<dyn Channel>>, node: Arc<str>, style: Style) -> Self {
         let actions = plan.actions.iter().map(|action| {
             let commands = Commands { promote: action.promote.is_some(), demote: action.demote.is_some() };
             (action.id.clone(), (action.policy, commands))
@@ -47,17 +47,12 @@ impl Roster {
             let channel = channels.get(&alert.id)?;
             Some((alert.id.clone(), (alert.policy, channel.clone())))
         });
-        let subjects = plan.subjects().map(|(about, texts)| {
-            let style = texts.map_or_else(|| style.clone(), |texts| Style::of(texts, style.zone.clone()));
-            (about.id.clone(), Subject { about: about.clone(), style })
-        });
-        Self {
-            node,
-            actions: actions.collect(),
-            alerts: alerts.collect(),
-            subjects: subjects.collect(),
-            style: style.clone(),
-        }
+        let (speaking, zone) = (plan.clone(), style.zone.clone());
+        let subjects = move |id: &Id| {
+            let (about, texts) = speaking.subject(id)?;
+            Some(Subject { about, style: Style::of(texts, zone.clone()) })
+        };
+        Self { node, actions: actions.collect(), alerts: alerts.collect(), subjects: Arc::new(subjects), style }
     }
 }
 

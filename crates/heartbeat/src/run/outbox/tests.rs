@@ -159,7 +159,7 @@ impl Stage {
             node: "web1".into(),
             actions: BTreeMap::new(),
             alerts: BTreeMap::new(),
-            subjects: BTreeMap::from([(Id::from("web"), subject)]),
+            subjects: Arc::new(move |id| (&**id == "web").then(|| subject.clone())),
             style,
         };
         Self { store: Arc::default(), hands: Arc::default(), roster, mode: Mode::Steady }

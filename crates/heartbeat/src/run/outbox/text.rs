@@ -6,7 +6,7 @@ use heartbeat_core::channel::Saying;
 use heartbeat_core::delivery::Delivery;
 use heartbeat_core::intent::{Event, Facts, Intent};
 
-use super::roster::Roster;
+use super::roster::{Roster, Subject};
 use crate::message::{Message, was_down};
 
 /// A summary repeats so many texts; the rest is counted.
@@ -15,9 +15,11 @@ const TEXTS: usize = 10;
 /// The message of one attempt.
 pub(super) fn message(delivery: &Delivery, saying: &Saying, roster: &Roster) -> Message {
     let mut intent = delivery.intent.clone();
-    let subject = intent.subject.as_ref().and_then(|id| roster.subjects.get(id));
-    let style = subject.map_or(&roster.style, |subject| &subject.style).clone();
-    let mut about = subject.map(|subject| subject.about.clone());
+    let subject = intent.subject.as_ref().and_then(|id| (roster.subjects)(id));
+    let (mut about, style) = match subject {
+        Some(Subject { about, style }) => (Some(about), style),
+        None => (None, roster.style.clone()),
+    };
     match saying {
         Saying::AsWritten => {}
         Saying::Late(decided) => {

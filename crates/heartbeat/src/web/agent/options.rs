@@ -44,7 +44,7 @@ impl Value for Options {
 
     fn decode(node: &Node, context: &mut Context<'_>) -> Option<Self> {
         match &node.body {
-            Body::Map(_) => Fields::read(context, "an agent", node, Self::fields).0,
+            Body::Map(_) => Fields::read(context, format_args!("an agent"), node, Self::fields).0,
             _ => Listen::decode(node, context).map(Self::from),
         }
     }
