@@ -258,8 +258,8 @@ fn prune_results(connection: &Connection, newest: Wall, added: usize, size: i64)
     let used = (number("page_count")? - number("freelist_count")?).saturating_mul(number("page_size")?);
     let until = if used > size { i64::MAX } else { rows::key_of(newest - RESULTS_AGE) };
     connection.execute(
-        "DELETE FROM results WHERE at IN (SELECT at FROM results WHERE at < ? ORDER BY at LIMIT ?)",
-        [until, step],
+        "DELETE FROM results WHERE at < min(?, ifnull((SELECT at FROM results ORDER BY at LIMIT 1 OFFSET ?), ?))",
+        [until, step, i64::MAX],
     )?;
     Ok(())
 }

@@ -2,11 +2,12 @@
 //!
 //! What is asked for in SQL is a column, what is only carried is JSON. Unsigned numbers keep their bits.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use heartbeat_core::delivery::{Delivery, Running, Status};
+use heartbeat_core::id::IdMap;
 use heartbeat_core::intent::Transition;
 use heartbeat_core::ledger::{Batch, Ledger, ResultRow};
 use heartbeat_core::outcome::{Fault, Outcome, Verdict};
@@ -27,7 +28,7 @@ const MAX_REASON: usize = 256;
 
 /// The numbers of checks and groups, as far as they were needed.
 #[derive(Default)]
-pub(super) struct Subjects(HashMap<Id, i64>);
+pub(super) struct Subjects(IdMap<i64>);
 
 impl Subjects {
     /// The number of `id`, a new one if it has none. Call [`clear`](Self::clear) if the transaction fails.
@@ -199,13 +200,15 @@ fn write_records<T: Serialize>(
     table: &str,
     changes: &[(Id, Option<T>)],
 ) -> rusqlite::Result<()> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let mut remove = connection.prepare(&format!("DELETE FROM {table} WHERE id = ?"))?;
+    let mut put = connection.prepare(&format!("INSERT OR REPLACE INTO {table} (id, record) VALUES (?, ?)"))?;
     for (id, change) in changes {
         match change {
-            None => connection.execute(&format!("DELETE FROM {table} WHERE id = ?"), [id.as_str()])?,
-            Some(record) => connection.execute(
-                &format!("INSERT OR REPLACE INTO {table} (id, record) VALUES (?, ?)"),
-                params![id.as_str(), json(record)?],
-            )?,
+            None => remove.execute([id.as_str()])?,
+            Some(record) => put.execute(params![id.as_str(), json(record)?])?,
         };
     }
     Ok(())
@@ -221,6 +224,13 @@ fn read_records<T: DeserializeOwned>(connection: &Connection, table: &str) -> ru
 }
 
 fn write_deliveries(connection: &Connection, deliveries: &[Delivery]) -> rusqlite::Result<()> {
+    if deliveries.is_empty() {
+        return Ok(());
+    }
+    let mut put = connection.prepare(
+        "INSERT OR REPLACE INTO outbox (key, sequence, status, status_at, pid, start_ticks, attempts, not_before,
+             answer, durable, intent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )?;
     for delivery in deliveries {
         let (status, at, running) = match &delivery.status {
             Status::Due => ("due", None, None),
@@ -230,23 +240,19 @@ fn write_deliveries(connection: &Connection, deliveries: &[Delivery]) -> rusqlit
             Status::Uncertain(at) => ("uncertain", Some(*at), None),
             Status::Superseded(at) => ("superseded", Some(*at), None),
         };
-        connection.execute(
-            "INSERT OR REPLACE INTO outbox (key, sequence, status, status_at, pid, start_ticks, attempts, not_before,
-                 answer, durable, intent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            params![
-                &*delivery.intent.key,
-                delivery.sequence.cast_signed(),
-                status,
-                at.map(At),
-                running.map(|running| running.pid),
-                running.map(|running| running.start_ticks.cast_signed()),
-                delivery.attempts,
-                At(delivery.not_before),
-                &*delivery.answer,
-                delivery.durable,
-                json(&delivery.intent)?,
-            ],
-        )?;
+        put.execute(params![
+            &*delivery.intent.key,
+            delivery.sequence.cast_signed(),
+            status,
+            at.map(At),
+            running.map(|running| running.pid),
+            running.map(|running| running.start_ticks.cast_signed()),
+            delivery.attempts,
+            At(delivery.not_before),
+            &*delivery.answer,
+            delivery.durable,
+            json(&delivery.intent)?,
+        ])?;
     }
     Ok(())
 }
@@ -289,19 +295,21 @@ fn write_transitions(
     subjects: &mut Subjects,
     transitions: &[Transition],
 ) -> rusqlite::Result<()> {
+    if transitions.is_empty() {
+        return Ok(());
+    }
+    let mut insert = connection.prepare(
+        "INSERT INTO transitions (subject, epoch, at, from_state, to_state, reason) VALUES (?, ?, ?, ?, ?, ?)",
+    )?;
     for transition in transitions {
-        let key = subjects.key(connection, &transition.subject)?;
-        connection.execute(
-            "INSERT INTO transitions (subject, epoch, at, from_state, to_state, reason) VALUES (?, ?, ?, ?, ?, ?)",
-            params![
-                key,
-                transition.epoch.cast_signed(),
-                At(transition.at),
-                transition.from.as_str(),
-                transition.to.as_str(),
-                &*transition.reason,
-            ],
-        )?;
+        insert.execute(params![
+            subjects.key(connection, &transition.subject)?,
+            transition.epoch.cast_signed(),
+            At(transition.at),
+            transition.from.as_str(),
+            transition.to.as_str(),
+            &*transition.reason,
+        ])?;
     }
     Ok(())
 }

@@ -267,7 +267,11 @@ fn a_damaged_store_is_never_emptied_in_silence() {
                 }
                 prop_assert_eq!(&opened.unwritable, &None);
                 let ledger = Model::of([&transition(99)]).ledger;
-                opened.store.replace(&ledger, &Batch::default()).expect("it works again");
+                if let Err(error) = opened.store.replace(&ledger, &Batch::default()) {
+                    // The name of a column that nobody read before: it was moved aside only now.
+                    prop_assert_eq!(error.class, StoreFault::Corrupt, "{}", error);
+                    opened.store.replace(&ledger, &Batch::default()).expect("it works again");
+                }
                 drop(opened);
                 prop_assert_eq!(&rig.open().ledger, &ledger);
                 Ok(())

@@ -1,13 +1,15 @@
 //! The one writer: a thread that owns the store, and the handle through which everybody else reaches it.
 //!
-//! A plain thread, because stores block. It commits at once when it is free and takes whatever has queued meanwhile into
-//! one transaction; it never waits to fill a group. Changes of state keep their order and are never dropped, and of two
-//! for one key the later counts. They overtake results of probes; if too many of those wait, the oldest go, counted.
+//! A plain thread, because stores block. What somebody waits for is committed as soon as the thread is free, with whatever
+//! has queued meanwhile; it never waits to fill a group. What nobody waits for, results and counters, is gathered for
+//! [`GATHER`]. Changes of state keep their order and are never dropped, and of two for one key the later counts. They
+//! overtake results of probes; if too many of those wait, the oldest go, counted.
 //!
-//! The thread has a mirror of the whole ledger. When the store fails, it goes on with the mirror, answers
+//! The thread has a [mirror](Mirror) of the whole ledger. When the store fails, it goes on with the mirror, answers
 //! [`Durability::Volatile`] at once, and tries again by and by until the store can be made equal to the mirror, in one
 //! transaction. Nobody waits longer than [`PATIENCE`], not for a disk that hangs either.
 
+mod mirror;
 mod queue;
 #[cfg(test)]
 mod tests;
@@ -23,12 +25,16 @@ use heartbeat_core::ledger::{Batch, Ledger};
 use heartbeat_core::{Mono, Wall};
 use tokio::sync::{oneshot, watch};
 
+use self::mirror::Mirror;
 use self::queue::Queue;
 use super::{Flush, Opened, Store, StoreError};
 use crate::host::{clock, failpoint};
 
 /// So long a caller waits for the disk. Then the store counts as failing until it answers.
 pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// So long a batch that nobody waits for may wait for company: a transaction costs as much as the rows of many.
+const GATHER: Duration = Duration::from_millis(500);
 
 /// Between the first failure and the next try …
 const FIRST_DELAY: Duration = Duration::from_millis(500);
@@ -97,6 +103,8 @@ impl std::fmt::Debug for Shared {
 #[derive(Default)]
 struct Inbox {
     queue: Queue,
+    /// When what is in the queue must be committed, if nobody waits for it before.
+    due: Option<Mono>,
     /// Who waits for what is in the queue.
     waiting: Vec<oneshot::Sender<Durability>>,
     /// Who wants to see the mirror.
@@ -122,7 +130,7 @@ impl Writer {
             dropped: AtomicU64::new(0),
         });
         let (end, ended) = watch::channel(None);
-        let mut worker = Worker { store, mirror: ledger, outage: None, shared: shared.clone() };
+        let mut worker = Worker { store, mirror: Mirror::of(ledger), outage: None, shared: shared.clone() };
         if let Some(error) = unwritable {
             worker.fail(&error, Batch::default());
             worker.show_health();
@@ -208,7 +216,10 @@ impl Shared {
             return Err("the store is closed".into());
         }
         self.add(&mut inbox, batch);
+        self.wake.notify_one();
         if let Health::Failing { reason, .. } = &*self.health.borrow() {
+            // The next try shall have it.
+            inbox.due = Some(Mono::ZERO);
             return Err(reason.clone());
         }
         let (sender, answer) = oneshot::channel();
@@ -218,7 +229,15 @@ impl Shared {
 
     fn add(&self, inbox: &mut Inbox, batch: Batch) {
         self.count_dropped(inbox.queue.add(batch));
-        self.wake.notify_one();
+        let due = match inbox.due {
+            _ if inbox.queue.is_full() => Mono::ZERO,
+            Some(due) => due,
+            None => clock::mono() + GATHER,
+        };
+        // A call to wake the thread costs more than all of this, so it is made only when there is something to learn.
+        if inbox.due.replace(due) != Some(due) {
+            self.wake.notify_one();
+        }
     }
 
     fn count_dropped(&self, results: usize) {
@@ -261,13 +280,21 @@ impl Shared {
     fn next(&self, retry: Option<Mono>) -> Job {
         let mut inbox = self.lock();
         loop {
-            let left = retry.map(|at| at.since(clock::mono()));
-            if left == Some(Duration::ZERO) {
+            let now = clock::mono();
+            let left = |at: Option<Mono>| at.map(|at| at.since(now));
+            if left(retry) == Some(Duration::ZERO) {
                 return Job::Retry;
             }
-            if !inbox.queue.is_empty() || !inbox.waiting.is_empty() {
+            // Who wants to see the mirror wants to see in it what waits.
+            let wanted = inbox.closed || !inbox.curious.is_empty() && !inbox.queue.is_stateless();
+            if !inbox.waiting.is_empty() || wanted && !inbox.queue.is_empty() || left(inbox.due) == Some(Duration::ZERO)
+            {
                 let waiting = std::mem::take(&mut inbox.waiting);
-                return Job::Commit { batch: Box::new(inbox.queue.take(!waiting.is_empty())), waiting };
+                let batch = Box::new(inbox.queue.take(!waiting.is_empty()));
+                if inbox.queue.is_empty() {
+                    inbox.due = None;
+                }
+                return Job::Commit { batch, waiting };
             }
             if !inbox.curious.is_empty() {
                 return Job::Show(std::mem::take(&mut inbox.curious));
@@ -275,7 +302,7 @@ impl Shared {
             if inbox.closed {
                 return Job::End;
             }
-            inbox = match left {
+            inbox = match left(retry).into_iter().chain(left(inbox.due)).min() {
                 Some(left) => self.wake.wait_timeout(inbox, left).map_or_else(|e| e.into_inner().0, |(inbox, _)| inbox),
                 None => self.wake.wait(inbox).unwrap_or_else(PoisonError::into_inner),
             };
@@ -293,8 +320,7 @@ enum Job {
 /// The thread.
 struct Worker {
     store: Box<dyn Store>,
-    /// What the store holds, or would hold if it could.
-    mirror: Ledger,
+    mirror: Mirror,
     outage: Option<Outage>,
     shared: Arc<Shared>,
 }
@@ -316,22 +342,29 @@ impl Worker {
                 Job::Show(curious) => {
                     for asker in curious {
                         // Somebody who does not wait any more does not mind.
-                        let _ = asker.send(self.mirror.clone());
+                        let _ = asker.send(self.mirror.ledger());
                     }
                 }
                 Job::Retry => self.recover(),
                 Job::End => break,
             }
         }
+        let rest = self.mirror.rest();
         if self.outage.is_some() {
             self.recover();
+        } else if !rest.is_empty() {
+            self.write(rest, Vec::new());
         }
         // The store is dropped, and its lock given back, before anybody hears of the end.
         self.durability()
     }
 
-    fn commit(&mut self, batch: Batch, waiting: Vec<oneshot::Sender<Durability>>) {
-        self.mirror.apply(&batch);
+    fn commit(&mut self, mut batch: Batch, waiting: Vec<oneshot::Sender<Durability>>) {
+        self.mirror.apply(&mut batch);
+        self.write(batch, waiting);
+    }
+
+    fn write(&mut self, batch: Batch, waiting: Vec<oneshot::Sender<Durability>>) {
         if let Some(outage) = &mut self.outage {
             self.shared.count_dropped(remember(&mut outage.missed, batch));
         } else {
@@ -372,9 +405,12 @@ impl Worker {
     fn recover(&mut self) {
         let Some(outage) = &mut self.outage else { return };
         // What was settled and is due again belongs to the ledger alone.
-        outage.missed.deliveries.retain(|delivery| !self.mirror.outbox.contains_key(&delivery.intent.key));
-        match self.store.replace(&self.mirror, &outage.missed) {
-            Ok(()) => self.outage = None,
+        outage.missed.deliveries.retain(|delivery| !self.mirror.owes(&delivery.intent.key));
+        match self.store.replace(&self.mirror.ledger(), &outage.missed) {
+            Ok(()) => {
+                self.mirror.caught_up();
+                self.outage = None;
+            }
             Err(error) => {
                 outage.reason = error.message.into();
                 outage.delay = (outage.delay * 2).min(LAST_DELAY);

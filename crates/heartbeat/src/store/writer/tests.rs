@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use heartbeat_core::ledger::{Batch, Ledger, ResultRow};
 use heartbeat_core::outcome::Outcome;
+use heartbeat_core::record::{CheckRecord, State};
 use heartbeat_core::{Id, Wall};
 
 use super::{Durability, Health, Writer};
+use crate::host::clock;
 use crate::store::suite::{Model, Rig, transition};
 use crate::store::{Flush, History, KINDS, Opened, Store, StoreError, StoreFault};
 
@@ -117,7 +119,6 @@ async fn what_queues_meanwhile_becomes_one_transaction() {
     assert_eq!(first.await, Durability::Durable);
     let Call::Commit(batch, Flush::Now) = strings.call().await else { panic!("a commit") };
     assert_eq!(Model::of([&batch]), Model::of(&[transition(2), transition(3)]));
-    assert_eq!(batch.checks.len(), 1, "of two records for one check the later counts");
     strings.answer(Ok(()));
     assert_eq!((second.await, third.await), (Durability::Durable, Durability::Durable));
 }
@@ -149,7 +150,75 @@ async fn counters_keep_their_order_with_transitions() {
     writer.post(counters(3));
     strings.answer(Ok(()));
     let Call::Commit(batch, _) = strings.call().await else { panic!("a commit") };
-    assert_eq!(batch.checks, transition(3).checks);
+    assert_eq!(Model::of([&batch]).ledger.checks, Model::of([&transition(3)]).ledger.checks);
+    strings.answer(Ok(()));
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_is_gathered() {
+    let (writer, strings) = puppet(LONG, None);
+    let before = clock::mono();
+    writer.post(results(2));
+    writer.post(results(3));
+    let Call::Commit(batch, Flush::Later) = strings.call().await else { panic!("a commit") };
+    assert_eq!(batch.results.len(), 5);
+    let waited = clock::mono().since(before);
+    assert!(waited >= super::GATHER, "{waited:?}");
+    strings.answer(Ok(()));
+    writer.post(results(1));
+    let shutdown = writer.shutdown(LONG);
+    let serve = async {
+        assert_eq!(strings.call().await, Call::Commit(results(1), Flush::Later), "the end waits for no company");
+        strings.answer(Ok(()));
+    };
+    assert_eq!(tokio::join!(shutdown, serve).0, Durability::Durable);
+}
+
+#[tokio::test]
+async fn who_looks_sees_what_is_being_gathered() {
+    let (writer, strings) = puppet(LONG, None);
+    writer.post(Batch { results: results(1).results, checks: transition(1).checks, ..Batch::default() });
+    let ledger = writer.ledger();
+    assert!(matches!(strings.call().await, Call::Commit(..)));
+    strings.answer(Ok(()));
+    assert_eq!(ledger.await.checks, Model::of([&transition(1)]).ledger.checks);
+}
+
+#[tokio::test]
+async fn the_end_writes_what_the_store_need_not_have_had() {
+    let (writer, strings) = puppet(LONG, None);
+    let passes = |passes| {
+        let last_pass = Some(Wall::from_unix_millis(1000 + i64::from(passes)));
+        let record = CheckRecord { state: State::Up, passes, cleans: passes, last_pass, ..CheckRecord::default() };
+        Batch { checks: vec![(Id::from("web"), Some(Arc::new(record)))], ..Batch::default() }
+    };
+    let first = writer.commit(passes(1));
+    assert_eq!(strings.call().await, Call::Commit(passes(1), Flush::Now));
+    strings.answer(Ok(()));
+    assert_eq!(first.await, Durability::Durable);
+    writer.post(Batch { results: results(1).results, ..passes(2) });
+    let shutdown = writer.shutdown(LONG);
+    let serve = async {
+        assert_eq!(strings.call().await, Call::Commit(results(1), Flush::Later));
+        strings.answer(Ok(()));
+        assert_eq!(strings.call().await, Call::Commit(passes(2), Flush::Later));
+        strings.answer(Ok(()));
+    };
+    assert_eq!(tokio::join!(shutdown, serve).0, Durability::Durable);
+}
+
+#[tokio::test]
+async fn records_of_checks_do_not_pile_up() {
+    let (writer, strings) = puppet(LONG, None);
+    let _first = writer.commit(transition(1));
+    strings.call().await;
+    for number in 1..=100_000 {
+        writer.post(Batch { checks: transition(number).checks, ..Batch::default() });
+    }
+    strings.answer(Ok(()));
+    let Call::Commit(batch, _) = strings.call().await else { panic!("a commit") };
+    assert!(batch.checks.len() < 50_000, "{}", batch.checks.len());
+    assert_eq!(batch.checks.last(), transition(100_000).checks.last());
     strings.answer(Ok(()));
 }
 
