@@ -120,15 +120,18 @@ fn serve(
             world,
             responding: plan.responder.is_some().then(|| Responding::new(doors)),
         };
-        let ended = live(session, ledger, surroundings, || {
-            tracing::info!("started with {}, the state in {location}", config.display());
+        let begun = format!("started with {}, the state in {location}", config.display());
+        let ready = move || {
+            tracing::info!("{begun}");
             if stance == Stance::Detached
                 && let Err(error) = daemon::tell_ready()
             {
                 tracing::error!("cannot let go of the launcher's streams: {error}");
             }
-        })
-        .await;
+        };
+        // As a task: to wake what a runtime blocks on costs a system call each time, and every probe wakes this.
+        let living = tokio::spawn(live(session, ledger, surroundings, ready));
+        let ended = living.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
         if let Some(listening) = listening {
             listening.abort();
             let _ = listening.await;

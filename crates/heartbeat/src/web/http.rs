@@ -120,7 +120,12 @@ impl Protocol for Http {
             stream.flush().await?;
             visit.counters.count(&step.reply, now);
             if !keep {
-                return if clean && buffer.is_empty() { stream.shutdown().await } else { part(stream).await };
+                return match clean && buffer.is_empty() {
+                    // Without TLS, to close the connection says it all.
+                    true if !visit.tls => Ok(()),
+                    true => stream.shutdown().await,
+                    false => part(stream).await,
+                };
             }
             visit.seat.rests(now.mono);
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use heartbeat_core::Mono;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
@@ -46,6 +47,8 @@ pub(super) trait Protocol: Send + Sync + 'static {
 pub(super) struct Visit {
     pub(super) seat: Seat,
     pub(super) counters: Counters,
+    /// The stream has a word of its own for its end.
+    pub(super) tls: bool,
 }
 
 /// One door and what is spoken there.
@@ -80,7 +83,11 @@ impl<P: Protocol> Reception<P> {
     pub(super) fn open(door: Door, protocol: Arc<P>, polls: Arc<Polls>, crowd: Arc<Crowd>) -> io::Result<Self> {
         let Door { name: _, socket, tls, file } = door;
         let listener = match socket {
-            Bound::Tcp(listener) => Listener::Tcp(TcpListener::from_std(listener)?),
+            Bound::Tcp(listener) => {
+                // An answer is one segment or a few; it need not wait for another one. Who is accepted inherits this.
+                let _ = SockRef::from(&listener).set_tcp_nodelay(true);
+                Listener::Tcp(TcpListener::from_std(listener)?)
+            }
             Bound::Unix(listener) => Listener::Unix(UnixListener::from_std(listener)?),
         };
         Ok(Self { listener, tls, _file: file, desk: Desk { protocol, polls, crowd } })
@@ -157,11 +164,7 @@ impl<P: Protocol> Desk<P> {
         let counters = self.polls.of(peer, P::TRANSPORT);
         let acceptor = tls.map(Certificates::acceptor);
         match socket {
-            Socket::Tcp(stream) => {
-                // An answer is one segment; it need not wait for another one.
-                let _ = stream.set_nodelay(true);
-                self.admit(stream, counters, acceptor);
-            }
+            Socket::Tcp(stream) => self.admit(stream, counters, acceptor),
             Socket::Unix(stream) => self.admit(stream, counters, acceptor),
         }
     }
@@ -173,7 +176,7 @@ impl<P: Protocol> Desk<P> {
         let protocol = self.protocol.clone();
         self.crowd.admit(move |seat| async move {
             let peer = counters.peer();
-            let visit = Visit { seat, counters };
+            let visit = Visit { seat, counters, tls: acceptor.is_some() };
             let ended = match acceptor {
                 None => protocol.converse(stream, visit).await,
                 Some(acceptor) => match acceptor.accept(stream).await {
