@@ -1,10 +1,17 @@
 //! Processes that a measurement starts and ends.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::{Child as Process, Command, Stdio};
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::process::{Child as Process, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::cpu;
+
+/// The largest file is read in this time.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A child, killed when it is forgotten.
 pub(crate) struct Child(Process);
@@ -30,7 +37,7 @@ impl Child {
         let child = Self(process);
         let mut heard = Vec::new();
         loop {
-            match lines.recv_timeout(Duration::from_secs(60)) {
+            match lines.recv_timeout(PATIENCE) {
                 Ok(line) if line.contains(ready) => return Ok(child),
                 Ok(line) => heard.push(line),
                 Err(_) => return Err(format!("{shown} did not say `{ready}`; it said:\n{}", heard.join("\n"))),
@@ -39,17 +46,14 @@ impl Child {
     }
 
     /// Starts a program that says nothing and is ready when it listens.
-    pub(crate) fn start_listening(mut command: Command, port: u16) -> Result<Self, String> {
+    pub(crate) fn start_listening(mut command: Command, server: SocketAddr) -> Result<Self, String> {
         let shown = format!("{command:?}");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = Self(command.spawn().map_err(|error| format!("cannot start {shown}: {error}"))?);
-        for _ in 0..1000 {
-            if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return Ok(child);
-            }
-            pause(Duration::from_millis(10));
-        }
-        Err(format!("{shown} does not listen at port {port}"))
+        wait_for(&format!("{shown} listens at {server}"), Duration::from_secs(10), || {
+            Ok(std::net::TcpStream::connect(server).ok())
+        })?;
+        Ok(child)
     }
 
     /// Its process number.
@@ -61,6 +65,25 @@ impl Child {
     pub(crate) fn cpu(&self) -> Duration {
         cpu::of(self.pid())
     }
+
+    /// Its resident memory, in megabytes.
+    pub(crate) fn memory(&self) -> f64 {
+        cpu::megabytes(self.pid(), "VmRSS")
+    }
+
+    /// The most memory that was resident, in megabytes.
+    pub(crate) fn peak(&self) -> f64 {
+        cpu::megabytes(self.pid(), "VmHWM")
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub(crate) fn end(mut self) -> Result<ExitStatus, String> {
+        let pid = Pid::from_raw(i32::try_from(self.pid()).map_err(|error| error.to_string())?);
+        kill(pid, Signal::SIGTERM).map_err(|error| error.to_string())?;
+        wait_for("a process ends that was asked to", Duration::from_secs(30), || {
+            self.0.try_wait().map_err(|error| error.to_string())
+        })
+    }
 }
 
 impl Drop for Child {
@@ -70,14 +93,48 @@ impl Drop for Child {
     }
 }
 
+/// Asks until there is an answer.
+pub(crate) fn wait_for<T>(
+    what: &str,
+    patience: Duration,
+    mut ask: impl FnMut() -> Result<Option<T>, String>,
+) -> Result<T, String> {
+    let end = now() + patience;
+    loop {
+        if let Some(answer) = ask()? {
+            return Ok(answer);
+        }
+        if now() > end {
+            return Err(format!("waited {patience:?} in vain until {what}"));
+        }
+        pause(Duration::from_millis(5));
+    }
+}
+
 /// Lets time go by, while others are measured.
 #[expect(clippy::disallowed_methods, reason = "a measurement is a span of time")]
 pub(crate) fn pause(span: Duration) {
     std::thread::sleep(span);
 }
 
+/// The clock.
+#[expect(clippy::disallowed_methods, reason = "a measurement is a span of time")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
 /// A command, for programs that are measured.
 #[expect(clippy::disallowed_methods, reason = "nothing here has to be reaped by the program's own rules")]
 pub(crate) fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     Command::new(program)
+}
+
+/// Runs a command to its end, which must be a good one, and gives what it printed.
+pub(crate) fn output(command: &mut Command) -> Result<String, String> {
+    let shown = format!("{command:?}");
+    let output = command.stdin(Stdio::null()).output().map_err(|error| format!("cannot start {shown}: {error}"))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(format!("{shown}: {}: {}", output.status, String::from_utf8_lossy(&output.stderr)))
 }

@@ -5,7 +5,9 @@ mod cases;
 mod child;
 mod cpu;
 mod lab;
+mod net;
 mod peers;
+mod poller;
 mod subject;
 mod table;
 mod target;
@@ -14,12 +16,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use lab::{Lab, Scale};
+use net::Net;
 use target::Kind;
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let done = match words.first().map(String::as_str) {
         Some("target") => serve(&words[1..]),
+        Some("poll") => poll(&words[1..]),
         _ => measure(&words),
     };
     match done {
@@ -54,8 +58,9 @@ fn measure(words: &[String]) -> Result<(), String> {
     for (name, case) in
         cases::CASES.iter().filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|word| word == name))
     {
-        eprintln!("measuring {name} …");
+        let begin = child::now();
         rows.extend(case(&lab).map_err(|error| format!("{name}: {error}"))?);
+        eprintln!("{name}: measured in {:.0} s", begin.elapsed().as_secs_f64());
     }
     table::print(&rows);
     if let Some(file) = file {
@@ -66,13 +71,30 @@ fn measure(words: &[String]) -> Result<(), String> {
 }
 
 fn serve(words: &[String]) -> Result<(), String> {
-    let kind = words.first().and_then(|name| Kind::named(name)).ok_or("expected http, https, tcp or silent")?;
+    let (net, kind) = match words {
+        [net, kind, ..] => (Net::read(net), Kind::named(kind)),
+        _ => (None, None),
+    };
+    let net = net.ok_or("expected the middle of an address in 127.0.0.0/8")?;
+    let kind = kind.ok_or("expected http, https, tcp or silent")?;
     let read = |path: &String| std::fs::read_to_string(path).map_err(|error| error.to_string());
     let tls = match words {
-        [_, certificate, key] => Some((read(certificate)?, read(key)?)),
+        [_, _, certificate, key] => Some((read(certificate)?, read(key)?)),
         _ => None,
     };
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
-    runtime.block_on(target::serve(kind, tls))
+    runtime.block_on(target::serve(net, kind, tls))
+}
+
+fn poll(words: &[String]) -> Result<(), String> {
+    let [server, rate, seconds] = words else {
+        return Err("expected an address with its port, polls a second, seconds".to_owned());
+    };
+    let wrong = |word: &String| format!("expected a number, found `{word}`");
+    poller::run(
+        server.parse().map_err(|_| format!("expected an address with its port, found `{server}`"))?,
+        rate.parse().map_err(|_| wrong(rate))?,
+        seconds.parse().map_err(|_| wrong(seconds))?,
+    )
 }

@@ -4,17 +4,16 @@
 //! itself slow, for the kernel searches for a free port among those in TIME_WAIT. The target closes first, so that what
 //! waits there are its sockets and not the prober's.
 
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-/// So many addresses, from 127.0.1.1 on.
-pub(crate) const ADDRESSES: u16 = 16;
+use crate::net::{ADDRESSES, Net};
 
 const ANSWER: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\nConnection: close\r\n\r\nfine\n";
@@ -30,6 +29,8 @@ pub(crate) enum Kind {
     Tcp,
     /// Accepts and says nothing.
     Silent,
+    /// Nobody listens there.
+    Refused,
 }
 
 impl Kind {
@@ -40,6 +41,7 @@ impl Kind {
             "https" => Self::Https,
             "tcp" => Self::Tcp,
             "silent" => Self::Silent,
+            // Nobody serves what is refused.
             _ => return None,
         })
     }
@@ -51,6 +53,7 @@ impl Kind {
             Self::Https => "https",
             Self::Tcp => "tcp",
             Self::Silent => "silent",
+            Self::Refused => "refused",
         }
     }
 
@@ -61,64 +64,81 @@ impl Kind {
             Self::Https => 18443,
             Self::Tcp => 18022,
             Self::Silent => 18999,
+            Self::Refused => 18997,
         }
     }
 }
 
-/// The address of one of many checks.
-pub(crate) fn address(check: usize) -> Ipv4Addr {
-    Ipv4Addr::new(127, 0, 1, 1 + (check % usize::from(ADDRESSES)) as u8)
-}
-
 /// A certificate for all addresses, its key, and the authority to trust, in PEM.
-pub(crate) fn certificate() -> Result<(String, String), String> {
-    let names = (0..usize::from(ADDRESSES)).map(|check| address(check).to_string()).collect::<Vec<_>>();
+pub(crate) fn certificate(net: Net) -> Result<(String, String), String> {
+    let names = (0..ADDRESSES).map(|check| net.address(check).to_string()).collect::<Vec<_>>();
     let made = rcgen::generate_simple_self_signed(names).map_err(|error| error.to_string())?;
     Ok((made.cert.pem(), made.signing_key.serialize_pem()))
 }
 
-/// How many connections the target of that kind has accepted so far.
-pub(crate) fn hits(kind: Kind) -> Result<u64, String> {
-    let mut text = String::new();
-    let read = std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, kind.port() + 1))
-        .and_then(|mut stream| std::io::Read::read_to_string(&mut stream, &mut text));
-    read.map_err(|error| format!("the target does not tell its hits: {error}"))?;
-    text.trim().parse().map_err(|_| format!("expected a number of hits, found `{text}`"))
+/// A clock that is the same in all processes.
+pub(crate) fn clock() -> Duration {
+    nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
 }
 
-/// Serves until it is killed. Whoever connects to the port after the target's own is told the number of hits.
-pub(crate) async fn serve(kind: Kind, tls: Option<(String, String)>) -> Result<(), String> {
+/// What a target has counted.
+#[derive(Debug, Default)]
+struct Counted {
+    hits: AtomicU64,
+    /// By [`clock`], in nanoseconds; 0: there was none since somebody asked.
+    first: AtomicU64,
+}
+
+impl Counted {
+    fn note(&self) {
+        self.hits.fetch_add(1, Ordering::Relaxed);
+        if self.first.load(Ordering::Relaxed) == 0 {
+            self.first.store(u64::try_from(clock().as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
+    }
+}
+
+/// Serves until it is killed. Whoever connects to the net's server is told what was counted.
+pub(crate) async fn serve(net: Net, kind: Kind, tls: Option<(String, String)>) -> Result<(), String> {
     let acceptor = tls.map(|(certificate, key)| acceptor(&certificate, &key)).transpose()?;
-    let counted = Arc::new(AtomicU64::new(0));
-    let teller = TcpListener::bind((Ipv4Addr::LOCALHOST, kind.port() + 1)).await.map_err(|error| error.to_string())?;
-    let hits = counted.clone();
+    let counted = Arc::new(Counted::default());
+    let teller = TcpListener::bind((net.server(), kind.port())).await.map_err(|error| error.to_string())?;
+    let telling = counted.clone();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = teller.accept().await {
-            let _ = stream.write_all(hits.load(Ordering::Relaxed).to_string().as_bytes()).await;
+            let (hits, first) = (telling.hits.load(Ordering::Relaxed), telling.first.swap(0, Ordering::Relaxed));
+            let _ = stream.write_all(format!("{hits} {first}").as_bytes()).await;
         }
     });
-    for check in 0..usize::from(ADDRESSES) {
-        let listener = TcpListener::bind((address(check), kind.port())).await.map_err(|error| error.to_string())?;
-        let (acceptor, counted) = (acceptor.clone(), counted.clone());
-        tokio::spawn(async move {
-            let mut held = Vec::new();
-            loop {
-                let Ok((stream, _)) = listener.accept().await else { continue };
-                counted.fetch_add(1, Ordering::Relaxed);
-                match kind {
-                    Kind::Tcp => drop(stream),
-                    Kind::Silent => held.push(stream),
-                    Kind::Http => drop(tokio::spawn(answer(stream))),
-                    Kind::Https => {
-                        let acceptor = acceptor.clone().expect("a TLS target has a certificate");
-                        tokio::spawn(encrypted(stream, acceptor));
-                    }
-                }
-            }
-        });
+    for check in 0..ADDRESSES {
+        let listener = TcpListener::bind((net.address(check), kind.port())).await.map_err(|error| error.to_string())?;
+        tokio::spawn(listen(listener, kind, acceptor.clone(), counted.clone()));
     }
     println!("ready");
     std::future::pending().await
+}
+
+async fn listen(listener: TcpListener, kind: Kind, acceptor: Option<TlsAcceptor>, counted: Arc<Counted>) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // No descriptors: some are soon given back.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            continue;
+        };
+        counted.note();
+        match (kind, &acceptor) {
+            (Kind::Silent, _) => drop(tokio::spawn(ignore(stream))),
+            (Kind::Http, _) => drop(tokio::spawn(answer(stream))),
+            (Kind::Https, Some(acceptor)) => drop(tokio::spawn(encrypted(stream, acceptor.clone()))),
+            (Kind::Tcp | Kind::Https | Kind::Refused, _) => drop(stream),
+        }
+    }
+}
+
+/// Says nothing until the other side gives up.
+async fn ignore(mut stream: TcpStream) {
+    let mut heard = [0; 512];
+    while matches!(stream.read(&mut heard).await, Ok(1..)) {}
 }
 
 fn acceptor(certificate: &str, key: &str) -> Result<TlsAcceptor, String> {

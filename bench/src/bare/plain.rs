@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
-use crate::target::{Kind, address};
+use crate::net::Net;
+use crate::target::Kind;
 
 /// How probes are started.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +32,7 @@ struct Flight {
 
 /// Probes for that long, and returns how many probes were made. All must pass.
 #[expect(clippy::disallowed_methods, reason = "a bare loop reads the clock as it likes")]
-pub(crate) fn run(kind: Kind, pace: Pace, span: Duration) -> io::Result<u64> {
+pub(crate) fn run(net: Net, kind: Kind, pace: Pace, span: Duration) -> io::Result<u64> {
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(1024);
     let mut flights: Vec<Option<Flight>> = Vec::new();
@@ -53,7 +54,7 @@ pub(crate) fn run(kind: Kind, pace: Pace, span: Duration) -> io::Result<u64> {
                 flights.push(None);
                 flights.len() - 1
             });
-            let host = address(next);
+            let host = net.address(next);
             let mut stream = TcpStream::connect(SocketAddr::from((host, kind.port())))?;
             poll.registry().register(&mut stream, Token(slot), Interest::READABLE | Interest::WRITABLE)?;
             flights[slot] = Some(Flight { stream, host, sent: false, heard: Vec::new() });

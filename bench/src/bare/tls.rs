@@ -11,11 +11,12 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::plain::judge;
-use crate::target::{Kind, address};
+use crate::net::Net;
+use crate::target::Kind;
 
 /// Probes for that long, so many at a time, and returns how many probes were made. All must pass.
 #[expect(clippy::disallowed_methods, reason = "a bare loop reads the clock as it likes")]
-pub(crate) async fn run(authority: &str, width: usize, span: Duration) -> io::Result<u64> {
+pub(crate) async fn run(net: Net, authority: &str, width: usize, span: Duration) -> io::Result<u64> {
     let mut roots = rustls::RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(authority.as_bytes()).flatten() {
         roots.add(certificate).map_err(io::Error::other)?;
@@ -30,7 +31,7 @@ pub(crate) async fn run(authority: &str, width: usize, span: Duration) -> io::Re
         workers.spawn(async move {
             let mut done = 0;
             while Instant::now() < end {
-                probe(&connector, worker + done as usize).await?;
+                probe(net, &connector, worker + done as usize).await?;
                 done += 1;
             }
             Ok::<u64, io::Error>(done)
@@ -43,8 +44,8 @@ pub(crate) async fn run(authority: &str, width: usize, span: Duration) -> io::Re
     Ok(total)
 }
 
-async fn probe(connector: &TlsConnector, check: usize) -> io::Result<()> {
-    let host = address(check);
+async fn probe(net: Net, connector: &TlsConnector, check: usize) -> io::Result<()> {
+    let host = net.address(check);
     let stream = TcpStream::connect((host, Kind::Https.port())).await?;
     let mut stream = connector.connect(ServerName::IpAddress(std::net::IpAddr::V4(host).into()), stream).await?;
     let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\nUser-Agent: bare\r\nConnection: close\r\n\r\n");
