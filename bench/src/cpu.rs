@@ -4,6 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
 
 use crate::child::now;
 
@@ -19,12 +20,19 @@ pub(crate) fn of_thread(pid: u32, name: &str) -> Duration {
     of_threads(pid, |found| found == name)
 }
 
+/// The CPU time of this process and the children that it has waited for, to the microsecond.
+pub(crate) fn own() -> Duration {
+    usage(UsageWho::RUSAGE_SELF) + of_children()
+}
+
 /// The CPU time of all children that this process has waited for, to the microsecond.
 pub(crate) fn of_children() -> Duration {
-    let span =
-        |time: nix::sys::time::TimeVal| Duration::new(time.tv_sec().unsigned_abs(), time.tv_usec() as u32 * 1000);
-    getrusage(UsageWho::RUSAGE_CHILDREN)
-        .map_or(Duration::ZERO, |usage| span(usage.user_time()) + span(usage.system_time()))
+    usage(UsageWho::RUSAGE_CHILDREN)
+}
+
+fn usage(who: UsageWho) -> Duration {
+    let span = |time: TimeVal| Duration::new(time.tv_sec().unsigned_abs(), time.tv_usec() as u32 * 1000);
+    getrusage(who).map_or(Duration::ZERO, |usage| span(usage.user_time()) + span(usage.system_time()))
 }
 
 /// The CPU time of this process, its children and theirs: of everybody who takes part.

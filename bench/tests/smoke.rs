@@ -44,6 +44,7 @@ fn every_subject_gives_its_lines() {
     let rows = rows.as_array().expect("a list");
     for subject in SUBJECTS {
         let row = rows.iter().find(|row| row["what"].as_str().is_some_and(|what| what.contains(subject)));
-        assert!(row.is_some_and(|row| row["number"].is_number()), "no line about `{subject}` in {rows:#?}\n{said}");
+        let Some(row) = row else { panic!("no line about `{subject}` in {rows:#?}\n{said}") };
+        assert!(row["number"].is_number(), "expected a number, found {row:#}");
     }
 }

@@ -43,7 +43,7 @@ pub(crate) const CASES: &[(&str, Case)] = &[
 
 /// The CPU of a call in this very process.
 fn in_process(work: impl FnOnce() -> Result<u64, String>) -> Result<Sample, String> {
-    measure(|| cpu::of(std::process::id()), work)
+    measure(cpu::own, work)
 }
 
 fn text(error: std::io::Error) -> String {

@@ -12,7 +12,7 @@ use crate::target::Kind;
 
 pub(super) fn run(lab: &Lab) -> Result<Vec<Row>, String> {
     let _target = lab.target(Kind::Http)?;
-    let number = lab.scale.checks(100).max(10);
+    let number = lab.scale.checks(100);
     let file = lab.folder.path().join("bench.yaml");
     let text = Checks::new(Kind::Http, number, "60s", "10s").text(lab, "");
     // A state file, as the other keeps one.

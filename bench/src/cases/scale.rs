@@ -35,11 +35,14 @@ pub(super) fn run(lab: &Lab) -> Result<Vec<Row>, String> {
     // Another timeout for all.
     let text = Checks { timeout: "9s", ..checks }.text(lab, "");
     let begin = now();
-    daemon.reload(&text)?;
+    let done = daemon.reload(&text);
     let took = begin.elapsed().as_secs_f64();
     pause(lab.scale.seconds(3));
     let after = daemon.lateness()?;
-    rows.push(Row::at_most(1.0, format!("{what}: reload of the whole file in s"), took, format!("{took:.2} s")));
+    rows.push(match done {
+        Ok(()) => Row::at_most(1.0, format!("{what}: reload of the whole file in s"), took, format!("{took:.2} s")),
+        Err(error) => Row::at_most(1.0, format!("{what}: reload of the whole file in s"), f64::NAN, error),
+    });
     let measured =
         format!("worst {} ms before, {} ms after; p99 {} and {} ms", before.worst, after.worst, before.p99, after.p99);
     let visible = if after.worst > before.worst { (after.worst - SLACK).max(0.0) } else { 0.0 };

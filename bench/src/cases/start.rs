@@ -15,7 +15,7 @@ pub(super) fn run(lab: &Lab) -> Result<Vec<Row>, String> {
     let _target = lab.target(Kind::Http)?;
     let mut rows = Vec::new();
     for (number, bound) in [(10, 5.0), (10_000, 100.0), (100_000, 1000.0)] {
-        let checks = Checks::new(Kind::Http, if number == 10 { 10 } else { lab.scale.checks(number) }, "60s", "10s");
+        let checks = Checks::new(Kind::Http, lab.scale.checks(number), "60s", "10s");
         let times: Result<Vec<f64>, String> = (0..lab.scale.rounds).map(|_| first_probe(lab, &checks)).collect();
         let time = median(times?.into_iter());
         let what = format!("from exec to the first probe with {} checks, in ms", checks.number);
