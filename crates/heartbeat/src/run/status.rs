@@ -106,7 +106,7 @@ impl Status {
             CheckStatus::new(id, name, &record, stale.get(id))
         };
         Self {
-            checks: plan.checks.iter().map(|check| subject(&check.id, &check.name())).collect(),
+            checks: plan.checks.iter().map(|check| subject(&check.id, check.name())).collect(),
             groups: plan.groups.iter().map(|group| subject(&group.about.id, &group.about.name)).collect(),
             actions: plan.actions.iter().map(|action| ActionStatus::new(&action.id, ledger)).collect(),
             outbox: ledger.outbox.len() as u64,

@@ -22,10 +22,13 @@ pub struct Roster {
     /// Alerts and their clients.
     pub alerts: BTreeMap<Id, (ChannelPolicy, Arc<dyn Channel>)>,
     /// Finds checks, groups and the flag. There may be a million checks, of which few are ever spoken.
-    pub subjects: Arc<dyn Fn(&Id) -> Option<Subject> + Send + Sync>,
+    pub subjects: Subjects,
     /// How times are written where no check says otherwise.
     pub style: Style,
 }
+
+/// Finds what a message is about.
+pub(super) type Subjects = Arc<dyn Fn(&Id) -> Option<Subject> + Send + Sync>;
 
 /// A check or group, for messages.
 #[derive(Clone, Debug)]
