@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::{Child as Process, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 
 use crate::cpu;
@@ -78,8 +78,7 @@ impl Child {
 
     /// Asks it to end, and waits until it has.
     pub(crate) fn end(mut self) -> Result<ExitStatus, String> {
-        let pid = Pid::from_raw(i32::try_from(self.pid()).map_err(|error| error.to_string())?);
-        kill(pid, Signal::SIGTERM).map_err(|error| error.to_string())?;
+        kill(Pid::from_raw(self.pid().cast_signed()), Signal::SIGTERM).map_err(|error| error.to_string())?;
         wait_for("a process ends that was asked to", Duration::from_secs(30), || {
             self.0.try_wait().map_err(|error| error.to_string())
         })
@@ -91,6 +90,23 @@ impl Drop for Child {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// Takes all children along when this process is asked to end. To be called while it has one thread.
+#[expect(clippy::disallowed_methods, reason = "main is in the middle of a measurement")]
+pub(crate) fn end_together() -> Result<(), String> {
+    let mut signals = SigSet::empty();
+    [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().for_each(|signal| signals.add(signal));
+    // Every thread inherits the mask, so that only the one that waits is told; children begin without it.
+    signals.thread_block().map_err(|error| error.to_string())?;
+    std::thread::spawn(move || {
+        let signal = signals.wait();
+        for child in cpu::children(std::process::id()) {
+            let _ = kill(Pid::from_raw(child.cast_signed()), Signal::SIGKILL);
+        }
+        std::process::exit(128 + signal.map_or(0, |signal| signal as i32));
+    });
+    Ok(())
 }
 
 /// Asks until there is an answer.

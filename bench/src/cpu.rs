@@ -41,12 +41,16 @@ fn of_family() -> Duration {
     let mut rest = vec![std::process::id()];
     while let Some(pid) = rest.pop() {
         total += of(pid);
-        for task in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
-            let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
-            rest.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
-        }
+        rest.extend(children(pid));
     }
     total
+}
+
+/// The children of a process, whichever of its threads has started them.
+pub(crate) fn children(pid: u32) -> Vec<u32> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let texts: String = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok()).collect();
+    texts.split_whitespace().filter_map(|child| child.parse().ok()).collect()
 }
 
 /// Time of the process itself, and of children that it has waited for.

@@ -53,6 +53,7 @@ fn measure(words: &[String]) -> Result<(), String> {
             }
         }
     }
+    child::end_together()?;
     let lab = Lab::new(heartbeat.ok_or(USAGE)?, scale)?;
     let (mut rows, mut failed) = (Vec::new(), Vec::new());
     for (name, case) in
