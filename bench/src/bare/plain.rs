@@ -94,7 +94,8 @@ fn advance(kind: Kind, flight: &mut Flight) -> io::Result<bool> {
         if kind == Kind::Tcp {
             return Ok(true);
         }
-        write!(flight.stream, "GET / HTTP/1.1\r\nHost: {host}\r\nUser-Agent: bare\r\nConnection: close\r\n\r\n")?;
+        // In one piece: formatted onto the socket, every part of the address would be a segment of its own.
+        flight.stream.write_all(request(host).as_bytes())?;
         flight.sent = true;
     }
     let mut buffer = [0; 4096];
@@ -106,6 +107,11 @@ fn advance(kind: Kind, flight: &mut Flight) -> io::Result<bool> {
             Err(error) => return Err(error),
         }
     }
+}
+
+/// What is asked of a target.
+pub(crate) fn request(host: Ipv4Addr) -> String {
+    format!("GET / HTTP/1.1\r\nHost: {host}\r\nUser-Agent: bare\r\nConnection: close\r\n\r\n")
 }
 
 /// Status, length, body.

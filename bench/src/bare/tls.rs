@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::plain::judge;
+use super::plain::{judge, request};
 use crate::net::Net;
 use crate::target::Kind;
 
@@ -48,8 +48,7 @@ async fn probe(net: Net, connector: &TlsConnector, check: usize) -> io::Result<(
     let host = net.address(check);
     let stream = TcpStream::connect((host, Kind::Https.port())).await?;
     let mut stream = connector.connect(ServerName::IpAddress(std::net::IpAddr::V4(host).into()), stream).await?;
-    let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\nUser-Agent: bare\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
+    stream.write_all(request(host).as_bytes()).await?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await?;
     judge(&answer)

@@ -9,6 +9,7 @@ const TREE: &[&str] = &[
     "arc-swap",
     "bitflags",
     "bytes",
+    "hashbrown",
     "heartbeat-core",
     "heartbeat-responder",
     "http",
