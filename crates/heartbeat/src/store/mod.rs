@@ -12,6 +12,7 @@ mod file;
 mod lock;
 mod memory;
 pub mod place;
+pub mod rollup;
 mod sqlite;
 #[cfg(test)]
 mod suite;
@@ -24,6 +25,9 @@ use std::path::{Path, PathBuf};
 use heartbeat_core::delivery::Delivery;
 use heartbeat_core::intent::Transition;
 use heartbeat_core::ledger::{Batch, Ledger, ResultRow};
+use heartbeat_core::{Id, Wall};
+
+use self::rollup::{Point, Step};
 
 /// Where the state is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +55,24 @@ pub trait Store: Send {
     /// [`StoreError`] if nothing of it was kept.
     fn replace(&mut self, ledger: &Ledger, missed: &Batch) -> Result<(), StoreError>;
 
+    /// A little of the work that nobody waits for, such as counting results into rollups. Called after commits of results.
+    ///
+    /// # Errors
+    /// [`StoreError`] as of a commit.
+    fn tend(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Adds minutes of checks that were probed elsewhere to the rollups, in one transaction; each check's oldest first. A
+    /// store without rollups does nothing. It is quickest with the minutes of one day, of all checks, at a time.
+    ///
+    /// # Errors
+    /// [`StoreError`] if nothing of it was kept.
+    fn import(&mut self, points: &[Imported]) -> Result<(), StoreError> {
+        let _ = points;
+        Ok(())
+    }
+
     /// The newest `limit` entries of each list of the history, oldest first.
     ///
     /// # Errors
@@ -59,6 +81,22 @@ pub trait Store: Send {
 
     /// Where it is, for people: `sqlite:/var/lib/heartbeat/heartbeat.db`.
     fn location(&self) -> String;
+}
+
+/// A check and what minutes of it came to.
+pub type Imported = (Id, Vec<Point>);
+
+/// What somebody wants to know of a check's past.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// The check.
+    pub check: &'a str,
+    /// From the step of time in which this lies …
+    pub from: Wall,
+    /// … to the last that begins before this.
+    pub until: Wall,
+    /// How finely.
+    pub step: Step,
 }
 
 /// When a transaction must be on the disk.
@@ -124,13 +162,14 @@ pub struct Kind {
     pub name: &'static str,
     open: fn(&Path) -> Result<Opened, StoreError>,
     read: fn(&Path, usize) -> Result<Snapshot, StoreError>,
+    points: fn(&Path, &Question<'_>) -> Result<Vec<Point>, StoreError>,
 }
 
 /// Every kind that there is.
 pub const KINDS: [Kind; 3] = [
-    Kind { name: "memory", open: memory::open, read: memory::read },
-    Kind { name: "file", open: file::open, read: file::read },
-    Kind { name: "sqlite", open: sqlite::open, read: sqlite::read },
+    Kind { name: "memory", open: memory::open, read: memory::read, points: no_points },
+    Kind { name: "file", open: file::open, read: file::read, points: no_points },
+    Kind { name: "sqlite", open: sqlite::open, read: sqlite::read, points: sqlite::points },
 ];
 
 fn resolve(storage: &Storage) -> (&'static Kind, &Path) {
@@ -162,6 +201,22 @@ pub fn open(storage: &Storage) -> Result<Opened, StoreError> {
 pub fn read(storage: &Storage, limit: usize) -> Result<Snapshot, StoreError> {
     let (kind, path) = resolve(storage);
     (kind.read)(path, limit)
+}
+
+/// What a check's results came to, oldest first; steps without any are left out. Reads without locking or changing, also
+/// while another process writes, and knows what the newest committed results add. A check that never had a result has no
+/// points.
+///
+/// # Errors
+/// [`StoreError`] if there is nothing to read or it makes no sense, or this kind of store keeps no results.
+pub fn points(storage: &Storage, question: &Question<'_>) -> Result<Vec<Point>, StoreError> {
+    let (kind, path) = resolve(storage);
+    (kind.points)(path, question)
+}
+
+fn no_points(_: &Path, _: &Question<'_>) -> Result<Vec<Point>, StoreError> {
+    let message = "this store keeps no results of probes; use `storage: sqlite:heartbeat.db`";
+    Err(StoreError::new(StoreFault::Missing, message))
 }
 
 /// Opens a copy in memory of what the store remembers now; the store itself is neither locked nor changed.

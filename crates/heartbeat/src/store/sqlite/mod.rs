@@ -4,9 +4,12 @@
 //! (`synchronous = FULL`); results are not (`NORMAL`), they ride on the next one that is. An operating system's lock beside
 //! the file keeps a second instance out for the life of this one; SQLite's own locks last only for a transaction.
 //!
-//! Of the history it keeps results for a week or up to [`RESULTS_SIZE`], and the last [`KEPT`] transitions and deliveries.
+//! Of the history it keeps results for a week or up to [`RESULTS_SIZE`], and the last [`KEPT`] transitions and deliveries; what
+//! results come to is kept for years, by [`rollups`].
 
+mod cells;
 mod connect;
+mod rollups;
 mod rows;
 mod schema;
 #[cfg(test)]
@@ -19,17 +22,19 @@ use heartbeat_core::Wall;
 use heartbeat_core::ledger::{Batch, Ledger};
 use rusqlite::{Connection, TransactionBehavior};
 
+use self::cells::Cell;
 use self::connect::{Found, SIDE_FILES, Trouble};
 use self::rows::Subjects;
 use super::aside::move_corrupt;
 use super::lock::{self, Lock};
 use super::place::{Occupant, Slot};
-use super::{Flush, History, Opened, Snapshot, Store, StoreError, StoreFault, place};
+use super::rollup::Point;
+use super::{Flush, History, Imported, Opened, Question, Snapshot, Store, StoreError, StoreFault, place};
 
 /// Raw results are kept so long …
 const RESULTS_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// … and until the database is so big, in bytes.
+/// … and until the database is so big, in bytes, but for rollups.
 const RESULTS_SIZE: i64 = 1 << 30;
 
 /// So many transitions and so many changes of deliveries are kept.
@@ -59,6 +64,21 @@ pub(super) fn open(path: &Path) -> Result<Opened, StoreError> {
 }
 
 pub(super) fn read(path: &Path, limit: usize) -> Result<Snapshot, StoreError> {
+    look(path, |connection| {
+        Ok(Snapshot { ledger: rows::read_ledger(connection)?, history: rows::read_history(connection, limit)? })
+    })
+}
+
+pub(super) fn points(path: &Path, question: &Question<'_>) -> Result<Vec<Point>, StoreError> {
+    let Question { check, from, until, step } = *question;
+    look(path, |connection| match rows::subject(connection, check)? {
+        Some(subject) => rollups::read(connection, subject, from, until, step),
+        None => Ok(Vec::new()),
+    })
+}
+
+/// Asks a database, as it is at one moment, without changing it.
+fn look<T>(path: &Path, ask: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
     let path = place::real_path(path)?;
     match connect::examine(&path, lock::was_taken(&path)) {
         Ok(Found::Nothing) => return Err(StoreError::absent(&path)),
@@ -67,12 +87,12 @@ pub(super) fn read(path: &Path, limit: usize) -> Result<Snapshot, StoreError> {
         Ok(Found::Database) => {}
         Err(error) => return Err(StoreError::unreadable(&path, &error)),
     }
-    let snapshot = || {
+    let answer = || {
         let connection = connect::for_reading(&path)?;
         let transaction = connection.unchecked_transaction()?;
-        Ok(Snapshot { ledger: rows::read_ledger(&transaction)?, history: rows::read_history(&transaction, limit)? })
+        Ok(ask(&transaction)?)
     };
-    snapshot().map_err(|trouble: Trouble| match trouble.into_error(&path) {
+    answer().map_err(|trouble: Trouble| match trouble.into_error(&path) {
         error if error.class == StoreFault::Corrupt => StoreError::corrupt(&path, &error.message),
         error => error,
     })
@@ -222,6 +242,21 @@ impl Store for Sqlite {
         })
     }
 
+    fn tend(&mut self) -> Result<(), StoreError> {
+        self.transact(Flush::Later, |connection, _| rollups::advance(connection))
+    }
+
+    fn import(&mut self, points: &[Imported]) -> Result<(), StoreError> {
+        self.transact(Flush::Later, |connection, subjects| {
+            let cells = |(check, points): &Imported| {
+                let minutes = points.iter().map(|point| (point.at.unix_millis(), Cell::from_point(point)));
+                Ok((subjects.key(connection, check)?, minutes.collect()))
+            };
+            let checks = points.iter().map(cells).collect::<rusqlite::Result<Vec<_>>>()?;
+            rollups::add_minutes(connection, checks.into_iter())
+        })
+    }
+
     fn history(&mut self, limit: usize) -> Result<History, StoreError> {
         connect::for_reading(&self.slot.path)
             .and_then(|connection| Ok(rows::read_history(&connection, limit)?))
@@ -256,7 +291,10 @@ fn prune_results(connection: &Connection, newest: Wall, added: usize, size: i64)
     let step = i64::try_from(added).unwrap_or(i64::MAX).saturating_mul(2).saturating_add(100);
     let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
     let used = (number("page_count")? - number("freelist_count")?).saturating_mul(number("page_size")?);
-    let until = if used > size { i64::MAX } else { rows::key_of(newest - RESULTS_AGE) };
+    let results = used - rollups::size(connection)?;
+    let until = if results > size { i64::MAX } else { rows::key_of(newest - RESULTS_AGE) };
+    // What has not been counted yet is not too old.
+    let until = until.min(rollups::mark(connection)?.unwrap_or(i64::MIN));
     connection.execute(
         "DELETE FROM results WHERE at < min(?, ifnull((SELECT at FROM results ORDER BY at LIMIT 1 OFFSET ?), ?))",
         [until, step, i64::MAX],

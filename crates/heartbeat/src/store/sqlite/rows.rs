@@ -10,7 +10,7 @@ use heartbeat_core::delivery::{Delivery, Running, Status};
 use heartbeat_core::id::IdMap;
 use heartbeat_core::intent::Transition;
 use heartbeat_core::ledger::{Batch, Ledger, ResultRow};
-use heartbeat_core::outcome::{Fault, Outcome, Verdict};
+use heartbeat_core::outcome::{Fault, Outcome};
 use heartbeat_core::record::{CheckRecord, State};
 use heartbeat_core::{Id, Wall};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, Type, ValueRef};
@@ -18,6 +18,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::cells::VERDICTS;
+use super::rollups::Late;
 use crate::store::History;
 
 /// Results of one millisecond are told apart by this many bits of their key.
@@ -32,21 +34,15 @@ pub(super) struct Subjects(IdMap<i64>);
 
 impl Subjects {
     /// The number of `id`, a new one if it has none. Call [`clear`](Self::clear) if the transaction fails.
-    fn key(&mut self, connection: &Connection, id: &Id) -> rusqlite::Result<i64> {
+    pub(super) fn key(&mut self, connection: &Connection, id: &Id) -> rusqlite::Result<i64> {
         if let Some(key) = self.0.get(id) {
             return Ok(*key);
         }
-        let key = connection
-            .query_row("SELECT key FROM subjects WHERE id = ?", [id.as_str()], |row| row.get(0))
-            .optional()?
-            .map_or_else(
-                || {
-                    connection.query_row("INSERT INTO subjects (id) VALUES (?) RETURNING key", [id.as_str()], |row| {
-                        row.get(0)
-                    })
-                },
-                Ok,
-            )?;
+        let add = "INSERT INTO subjects (id) VALUES (?) RETURNING key";
+        let key = match subject(connection, id)? {
+            Some(key) => key,
+            None => connection.query_row(add, [id.as_str()], |row| row.get(0))?,
+        };
         self.0.insert(id.clone(), key);
         Ok(key)
     }
@@ -55,6 +51,11 @@ impl Subjects {
     pub(super) fn clear(&mut self) {
         self.0.clear();
     }
+}
+
+/// The number of a check or group, if it has one.
+pub(super) fn subject(connection: &Connection, id: &str) -> rusqlite::Result<Option<i64>> {
+    connection.query_row("SELECT key FROM subjects WHERE id = ?", [id], |row| row.get(0)).optional()
 }
 
 /// Writes a whole batch. The caller holds the transaction.
@@ -332,10 +333,11 @@ fn write_results(connection: &Connection, subjects: &mut Subjects, results: &[Re
     let mut insert = connection.prepare(
         "INSERT OR IGNORE INTO results (at, subject, verdict, latency, fault, reason) VALUES (?, ?, ?, ?, ?, ?)",
     )?;
-    let mut previous = i64::MIN;
+    let (mut previous, mut late) = (i64::MIN, Late::new(connection)?);
     for result in results {
         let subject = subjects.key(connection, &result.check)?;
-        let verdict = VERDICTS.iter().position(|verdict| *verdict == result.outcome.verdict);
+        let verdict = VERDICTS.iter().position(|verdict| *verdict == result.outcome.verdict).expect("all are there");
+        let latency = i64::try_from(result.outcome.latency.as_micros()).unwrap_or(i64::MAX);
         let reason = Some(clip(&result.outcome.reason)).filter(|reason| !reason.is_empty());
         let mut at = key_of(result.at);
         // The key of a time that is already taken: the next one. After 4,096 in a millisecond it is the next millisecond's.
@@ -346,8 +348,8 @@ fn write_results(connection: &Connection, subjects: &mut Subjects, results: &[Re
             == insert.execute(params![
                 at,
                 subject,
-                verdict.and_then(|index| i64::try_from(index).ok()),
-                i64::try_from(result.outcome.latency.as_micros()).unwrap_or(i64::MAX),
+                verdict,
+                latency,
                 result.outcome.fault.map(Fault::as_str),
                 reason,
             ])?
@@ -355,8 +357,9 @@ fn write_results(connection: &Connection, subjects: &mut Subjects, results: &[Re
             at = at.wrapping_add(1);
         }
         previous = at;
+        late.count(at, subject, verdict, latency);
     }
-    Ok(())
+    late.write(connection)
 }
 
 fn read_result(row: &Row<'_>) -> rusqlite::Result<ResultRow> {
@@ -374,9 +377,6 @@ fn read_result(row: &Row<'_>) -> rusqlite::Result<ResultRow> {
         },
     })
 }
-
-/// In the order of their numbers in the table.
-const VERDICTS: [Verdict; 4] = [Verdict::Pass, Verdict::Warn, Verdict::Fail, Verdict::Local];
 
 /// The first key of a result of that time.
 pub(super) fn key_of(at: Wall) -> i64 {

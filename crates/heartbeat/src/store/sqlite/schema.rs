@@ -7,7 +7,8 @@ use rusqlite::{Connection, TransactionBehavior};
 pub(super) const APPLICATION_ID: i32 = 0x6862_7431;
 
 /// The step to version n is the n-th. A released one never changes.
-pub(super) const MIGRATIONS: [&str; 1] = [include_str!("../migrations/0001.sql")];
+pub(super) const MIGRATIONS: [&str; 2] =
+    [include_str!("../migrations/0001.sql"), include_str!("../migrations/0002.sql")];
 
 /// The version that this program reads and writes.
 pub(super) const VERSION: i32 = MIGRATIONS.len() as i32;

@@ -338,7 +338,13 @@ impl Worker {
     fn run(mut self) -> Durability {
         loop {
             match self.shared.next(self.outage.as_ref().map(|outage| outage.retry)) {
-                Job::Commit { batch, waiting } => self.commit(*batch, waiting),
+                Job::Commit { batch, waiting } => {
+                    let results = !batch.results.is_empty();
+                    self.commit(*batch, waiting);
+                    if results {
+                        self.tend();
+                    }
+                }
                 Job::Show(curious) => {
                     for asker in curious {
                         // Somebody who does not wait any more does not mind.
@@ -387,6 +393,16 @@ impl Worker {
         for waiter in waiting {
             // Somebody who does not wait any more does not mind.
             let _ = waiter.send(durability.clone());
+        }
+    }
+
+    /// What there is to do beside, when those who wait have their answer.
+    fn tend(&mut self) {
+        if self.outage.is_none()
+            && let Err(error) = self.store.tend()
+        {
+            self.fail(&error, Batch::default());
+            self.show_health();
         }
     }
 
