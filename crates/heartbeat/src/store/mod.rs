@@ -22,10 +22,10 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use heartbeat_core::Wall;
 use heartbeat_core::delivery::Delivery;
 use heartbeat_core::intent::Transition;
 use heartbeat_core::ledger::{Batch, Ledger, ResultRow};
-use heartbeat_core::{Id, Wall};
 
 use self::rollup::{Point, Step};
 
@@ -55,22 +55,13 @@ pub trait Store: Send {
     /// [`StoreError`] if nothing of it was kept.
     fn replace(&mut self, ledger: &Ledger, missed: &Batch) -> Result<(), StoreError>;
 
-    /// A little of the work that nobody waits for, such as counting results into rollups. Called after commits of results.
+    /// Does a little of what nobody waits for, such as counting results into rollups, and says whether there was anything to
+    /// do. Called after commits of results.
     ///
     /// # Errors
     /// [`StoreError`] as of a commit.
-    fn tend(&mut self) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    /// Adds minutes of checks that were probed elsewhere to the rollups, in one transaction; each check's oldest first. A
-    /// store without rollups does nothing. It is quickest with the minutes of one day, of all checks, at a time.
-    ///
-    /// # Errors
-    /// [`StoreError`] if nothing of it was kept.
-    fn import(&mut self, points: &[Imported]) -> Result<(), StoreError> {
-        let _ = points;
-        Ok(())
+    fn tend(&mut self) -> Result<bool, StoreError> {
+        Ok(false)
     }
 
     /// The newest `limit` entries of each list of the history, oldest first.
@@ -82,9 +73,6 @@ pub trait Store: Send {
     /// Where it is, for people: `sqlite:/var/lib/heartbeat/heartbeat.db`.
     fn location(&self) -> String;
 }
-
-/// A check and what minutes of it came to.
-pub type Imported = (Id, Vec<Point>);
 
 /// What somebody wants to know of a check's past.
 #[derive(Clone, Copy, Debug)]

@@ -7,8 +7,8 @@
 //! Of the history it keeps results for a week or up to [`RESULTS_SIZE`], and the last [`KEPT`] transitions and deliveries; what
 //! results come to is kept for years, by [`rollups`].
 
-mod cells;
 mod connect;
+mod packed;
 mod rollups;
 mod rows;
 mod schema;
@@ -22,14 +22,13 @@ use heartbeat_core::Wall;
 use heartbeat_core::ledger::{Batch, Ledger};
 use rusqlite::{Connection, TransactionBehavior};
 
-use self::cells::Cell;
 use self::connect::{Found, SIDE_FILES, Trouble};
 use self::rows::Subjects;
 use super::aside::move_corrupt;
 use super::lock::{self, Lock};
 use super::place::{Occupant, Slot};
 use super::rollup::Point;
-use super::{Flush, History, Imported, Opened, Question, Snapshot, Store, StoreError, StoreFault, place};
+use super::{Flush, History, Opened, Question, Snapshot, Store, StoreError, StoreFault, place};
 
 /// Raw results are kept so long …
 const RESULTS_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -242,19 +241,13 @@ impl Store for Sqlite {
         })
     }
 
-    fn tend(&mut self) -> Result<(), StoreError> {
-        self.transact(Flush::Later, |connection, _| rollups::advance(connection))
-    }
-
-    fn import(&mut self, points: &[Imported]) -> Result<(), StoreError> {
-        self.transact(Flush::Later, |connection, subjects| {
-            let cells = |(check, points): &Imported| {
-                let minutes = points.iter().map(|point| (point.at.unix_millis(), Cell::from_point(point)));
-                Ok((subjects.key(connection, check)?, minutes.collect()))
-            };
-            let checks = points.iter().map(cells).collect::<rusqlite::Result<Vec<_>>>()?;
-            rollups::add_minutes(connection, checks.into_iter())
-        })
+    fn tend(&mut self) -> Result<bool, StoreError> {
+        let mut found = false;
+        self.transact(Flush::Later, |connection, _| {
+            found = rollups::advance(connection)?;
+            Ok(())
+        })?;
+        Ok(found)
     }
 
     fn history(&mut self, limit: usize) -> Result<History, StoreError> {
@@ -293,8 +286,8 @@ fn prune_results(connection: &Connection, newest: Wall, added: usize, size: i64)
     let used = (number("page_count")? - number("freelist_count")?).saturating_mul(number("page_size")?);
     let results = used - rollups::size(connection)?;
     let until = if results > size { i64::MAX } else { rows::key_of(newest - RESULTS_AGE) };
-    // What has not been counted yet is not too old.
-    let until = until.min(rollups::mark(connection)?.unwrap_or(i64::MIN));
+    // What has not been counted yet is never too old.
+    let until = until.min(rollups::mark(connection)?);
     connection.execute(
         "DELETE FROM results WHERE at < min(?, ifnull((SELECT at FROM results ORDER BY at LIMIT 1 OFFSET ?), ?))",
         [until, step, i64::MAX],

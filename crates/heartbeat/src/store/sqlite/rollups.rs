@@ -1,82 +1,122 @@
 //! From results to minutes, and from minutes to hours and days.
 //!
 //! Results lie in the order of time, and a mark (`rolled`, in `meta`) divides those that have been counted from those that have
-//! not. [`advance`] moves it over a slice of them at a time and counts them into tiles, in one transaction, so that each result
-//! counts once, whenever the process dies. One that comes with a time before the mark, because the clock was set back, is
-//! counted [`at once`](Late). Tiles of a day that is over are folded into each check's own rows, a block of checks at a time.
+//! not. [`advance`] moves it over a slice of them and counts them into tiles, in one transaction, so that each result counts
+//! once, whenever the process dies. One that comes with a time before the mark, because the clock was set back, is counted
+//! [at once](Late). When six hours are over their tiles are folded into rows of single checks, a block of checks at a time.
 //!
-//! Everything adds: a row that is there already takes more in. So no step needs to know whether a time was seen before.
+//! Why tiles: a minute of 100,000 checks is some 1,600 of them, and would be 100,000 rows of single checks. Why rows of single
+//! checks: a year of one check would be as many tiles as it has minutes.
+//!
+//! Everything adds: a row that is there already takes more in, so no step needs to know whether a time was seen before. A row
+//! that makes no sense is dropped, and named in the log: it is a little history, and no reason to do without the rest.
 
-use std::collections::HashMap;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::ops::{Range, RangeInclusive};
+use std::time::Duration;
 
 use heartbeat_core::Wall;
-use rusqlite::types::{Type, ValueRef};
-use rusqlite::{Connection, OptionalExtension, Statement, params};
+use rusqlite::{Connection, OptionalExtension, Params, Row, Statement, params};
 
-use super::cells::{self, Cell, Cells, Press};
+use super::packed::{self, Cells, Packer, Unpacker};
 use super::rows::{TICK_BITS, key_of};
-use crate::store::rollup::{Point, Step};
+use crate::store::rollup::{Point, Rollup, Step, VERDICTS};
 
 /// So many results are counted in one go: a change of state that comes meanwhile waits for them.
-const SLICE: i64 = 20_000;
+const SLICE: usize = 10_000;
 
-/// So many checks share a tile.
-const BLOCK: i64 = 64;
+/// So many checks share a tile: 2 to this power.
+const BLOCK_BITS: u32 = 6;
+const BLOCK: i64 = 1 << BLOCK_BITS;
+
+/// The low bits of a tile's key: its minute.
+const MINUTE_BITS: u32 = 9;
 
 const MINUTE: i64 = 60_000;
-const DAY: i64 = 24 * 60 * MINUTE;
 
-/// So many old rows go in one transaction. A fold adds at most half of it.
+/// Each table of rollups is kept up to this size, in bytes. Then the oldest go: the minutes of 1,000 checks after more than a
+/// year, their hours after decades.
+const SIZE: i64 = 1 << 30;
+
+/// So many old rows go in one transaction. A fold adds less.
 const GOING: i64 = 512;
 
-/// One of the tables of rollups.
+/// A table of rollups: each row is a list of them.
 struct Table {
-    step: Step,
     name: &'static str,
-    /// So many cells at most are in a row.
-    slots: i64,
-    /// Rows are kept so long, in days …
-    age: Option<i64>,
-    /// … and until they are so many bytes.
-    size: i64,
+    /// So many at most are in a row: of one check at so many times, or in tiles of so many checks at one time.
+    slots: u16,
+    /// From one time to the next, in milliseconds.
+    pace: i64,
+    /// So many times have the same number in their keys.
+    times: i64,
 }
 
-/// Six hours of minutes are some 600 bytes: several fill a page of the database well, and a year of them is read quickly.
-const TABLES: [Table; 3] = [
-    Table { step: Step::Minute, name: "minutes", slots: 360, age: Some(400), size: 1 << 30 },
-    Table { step: Step::Hour, name: "hours", slots: 24, age: Some(5 * 366), size: 1 << 30 },
-    Table { step: Step::Day, name: "days", slots: 1, age: None, size: i64::MAX },
-];
+const TILES: Table = Table { name: "tiles", slots: BLOCK as u16, pace: MINUTE, times: 360 };
+
+/// Six hours are some 500 bytes: several fill a page of the database well.
+const MINUTES: Table = Table { name: "minutes", slots: 360, pace: MINUTE, times: 360 };
+const HOURS: Table = Table { name: "hours", slots: 24, pace: 60 * MINUTE, times: 24 };
+const DAYS: Table = Table { name: "days", slots: 1, pace: 24 * 60 * MINUTE, times: 1 };
+
+/// Those with rows of single checks.
+const SINGLE: [&Table; 3] = [&MINUTES, &HOURS, &DAYS];
 
 impl Table {
-    fn of(step: Step) -> &'static Self {
-        TABLES.iter().find(|table| table.step == step).expect("every step has its table")
+    const fn of(step: Step) -> &'static Self {
+        match step {
+            Step::Minute => &MINUTES,
+            Step::Hour => &HOURS,
+            Step::Day => &DAYS,
+        }
     }
 
-    /// The length of a cell, in milliseconds.
-    fn cell(&self) -> i64 {
-        self.step.span().as_millis() as i64
+    /// How long the times with one number are, in milliseconds.
+    const fn span(&self) -> i64 {
+        self.times * self.pace
     }
 
-    /// The time of a row, in milliseconds.
-    fn span(&self) -> i64 {
-        self.cell() * self.slots
+    /// When they began that have the same number as this time.
+    const fn begin(&self, millis: i64) -> i64 {
+        millis.div_euclid(self.span()) * self.span()
+    }
+
+    /// The place of a time among them.
+    const fn slot(&self, millis: i64) -> u16 {
+        (millis.rem_euclid(self.span()) / self.pace) as u16
+    }
+
+    const fn key(&self, millis: i64, rest: i64) -> i64 {
+        (millis.div_euclid(self.span()) << 32) + rest
     }
 
     /// The meta entry with the size of its rows.
     fn meter(&self) -> String {
         format!("{}_bytes", self.name)
     }
+
+    /// What is in a row. One that makes no sense is nothing, and is told.
+    fn unpack(&self, unpacker: &mut Unpacker, key: i64, bytes: &[u8]) -> Cells {
+        unpacker.unpack(bytes, self.slots).unwrap_or_else(|problem| {
+            let name = self.name;
+            tracing::warn!("row {key} of table `{name}` holds no rollups: {problem}; what it held is left out");
+            Cells::new()
+        })
+    }
 }
 
-/// The key in `results` before which all have been counted; `None` if none have.
-pub(super) fn mark(connection: &Connection) -> rusqlite::Result<Option<i64>> {
-    number(connection, "rolled")
+/// The key in `results` before which all have been counted.
+pub(super) fn mark(connection: &Connection) -> rusqlite::Result<i64> {
+    Ok(number(connection, "rolled")?.unwrap_or(i64::MIN))
 }
 
-/// How much of the database, in bytes, rollups are.
+/// How much of the database rollups are, in bytes.
 pub(super) fn size(connection: &Connection) -> rusqlite::Result<i64> {
-    TABLES.iter().try_fold(0, |sum, table| Ok(sum + number(connection, &table.meter())?.unwrap_or(0)))
+    let tables = SINGLE.iter().chain([&&TILES]);
+    tables.map(|table| Ok(number(connection, &table.meter())?.unwrap_or(0))).sum()
 }
 
 fn number(connection: &Connection, name: &str) -> rusqlite::Result<Option<i64>> {
@@ -84,181 +124,180 @@ fn number(connection: &Connection, name: &str) -> rusqlite::Result<Option<i64>> 
 }
 
 fn set_number(connection: &Connection, name: &str, value: i64) -> rusqlite::Result<()> {
-    connection.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", params![name, value]).map(|_| ())
+    connection.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", params![name, value]).map(drop)
 }
 
-/// Results on their way into tiles, by tile and place in it.
-#[derive(Default)]
-struct Sums(HashMap<i64, Cell>);
+fn grow(connection: &Connection, table: &Table, bytes: i64) -> rusqlite::Result<()> {
+    set_number(connection, &table.meter(), number(connection, &table.meter())?.unwrap_or(0) + bytes)
+}
 
-impl Sums {
-    fn count(&mut self, at: i64, subject: i64, verdict: usize, micros: i64) {
-        let key = tile(at >> TICK_BITS, subject) * BLOCK + subject.rem_euclid(BLOCK);
-        self.0.entry(key).or_default().add(&Cell::of(verdict, micros));
+/// One step of what there is to do: counts a slice of results, or folds a block of tiles. The caller holds the transaction.
+/// Says whether there was anything.
+pub(super) fn advance(connection: &Connection) -> rusqlite::Result<bool> {
+    let newest: Option<i64> = connection.query_row("SELECT max(at) FROM results", [], |row| row.get(0))?;
+    let Some(newest) = newest else { return Ok(false) };
+    // The last minute is left until it is over.
+    let end = key_of(Wall::from_unix_millis((newest >> TICK_BITS).div_euclid(MINUTE) * MINUTE));
+    let mark = mark(connection)?;
+    Ok(count(connection, mark, end)? || fold(connection, end.max(mark) >> TICK_BITS)?)
+}
+
+/// Counts results between two keys, and says whether there were any.
+fn count(connection: &Connection, begin: i64, end: i64) -> rusqlite::Result<bool> {
+    let mut tally = Tally::default();
+    let (mut counted, mut last) = (0, begin);
+    let mut slice = connection
+        .prepare("SELECT at, verdict, latency, subject FROM results WHERE at >= ? AND at < ? ORDER BY at LIMIT ?")?;
+    let mut rows = slice.query(params![begin, end, SLICE as i64])?;
+    while let Some(row) = rows.next()? {
+        last = row.get(0)?;
+        tally.count(last, row.get(3)?, &result(row)?);
+        counted += 1;
+    }
+    if counted > 0 {
+        tally.write(connection)?;
+        set_number(connection, "rolled", if counted < SLICE { end } else { last + 1 })?;
+    }
+    Ok(counted > 0)
+}
+
+/// What a row of results, with verdict and latency as its second and third column, comes to.
+fn result(row: &Row<'_>) -> rusqlite::Result<Rollup> {
+    let (verdict, latency) = (row.get::<_, u8>(1)?, Duration::from_micros(row.get::<_, i64>(2)?.cast_unsigned()));
+    // A number that we never write is of no verdict.
+    Ok(VERDICTS.get(usize::from(verdict)).map_or_else(Rollup::default, |verdict| Rollup::of(*verdict, latency)))
+}
+
+/// Results on their way into tiles.
+#[derive(Default)]
+struct Tally(BTreeMap<i64, Cells>);
+
+impl Tally {
+    fn count(&mut self, at: i64, subject: i64, result: &Rollup) {
+        let cells = self.0.entry(tile(at >> TICK_BITS, subject)).or_default();
+        packed::add(cells, subject.rem_euclid(BLOCK) as u16, result);
     }
 
     fn write(self, connection: &Connection) -> rusqlite::Result<()> {
-        let mut sums: Vec<(i64, Cell)> = self.0.into_iter().collect();
-        sums.sort_unstable_by_key(|(key, _)| *key);
-        let mut read = connection.prepare("SELECT cells FROM tiles WHERE key = ?")?;
-        let mut write = connection.prepare("INSERT OR REPLACE INTO tiles (key, cells) VALUES (?, ?)")?;
-        for group in sums.chunk_by(|(one, _), (other, _)| one.div_euclid(BLOCK) == other.div_euclid(BLOCK)) {
-            let key = group[0].0.div_euclid(BLOCK);
-            let mut cells = unpacked(&mut read, key, BLOCK, "tiles")?.unwrap_or_default();
-            let more: Cells = group.iter().map(|(key, cell)| (key.rem_euclid(BLOCK) as u16, *cell)).collect();
-            cells::merge(&mut cells, &more);
-            write.execute(params![key, cells::pack(&cells)])?;
+        let mut tiles = Rows::of(connection, &TILES)?;
+        for (key, cells) in self.0 {
+            tiles.add(key, &cells, packed::pack)?;
         }
-        Ok(())
+        tiles.finish(connection)
     }
 }
 
 /// Results that come after their time has been counted.
 pub(super) struct Late {
     mark: i64,
-    sums: Sums,
+    tally: Tally,
 }
 
 impl Late {
     pub(super) fn new(connection: &Connection) -> rusqlite::Result<Self> {
-        Ok(Self { mark: mark(connection)?.unwrap_or(i64::MIN), sums: Sums::default() })
+        Ok(Self { mark: mark(connection)?, tally: Tally::default() })
     }
 
-    /// Counts a result if nobody else will.
-    pub(super) fn count(&mut self, at: i64, subject: i64, verdict: usize, micros: i64) {
+    /// Counts a result, if nobody else will.
+    pub(super) fn count(&mut self, at: i64, subject: i64, result: &Rollup) {
         if at < self.mark {
-            self.sums.count(at, subject, verdict, micros);
+            self.tally.count(at, subject, result);
         }
     }
 
     pub(super) fn write(self, connection: &Connection) -> rusqlite::Result<()> {
-        if self.sums.0.is_empty() { Ok(()) } else { self.sums.write(connection) }
+        if self.tally.0.is_empty() { Ok(()) } else { self.tally.write(connection) }
     }
 }
 
-/// One step of what there is to do: counts a slice of results, or folds tiles of a day that is over. The caller holds the
-/// transaction.
-pub(super) fn advance(connection: &Connection) -> rusqlite::Result<()> {
-    let newest: Option<i64> = connection.query_row("SELECT max(at) FROM results", [], |row| row.get(0))?;
-    let Some(newest) = newest else { return Ok(()) };
-    let end = key_of(Wall::from_unix_millis((newest >> TICK_BITS).div_euclid(MINUTE) * MINUTE));
-    let begin = mark(connection)?.unwrap_or(i64::MIN);
-    let done = if begin < end { count(connection, begin, end)? } else { 0 };
-    if done == 0 { fold(connection, end.max(begin)) } else { Ok(()) }
-}
-
-/// Counts results between two keys and returns how many. The last minute is left until it is over.
-fn count(connection: &Connection, begin: i64, end: i64) -> rusqlite::Result<i64> {
-    let mut sums = Sums::default();
-    let (mut counted, mut last) = (0, begin);
-    let mut slice = connection
-        .prepare("SELECT at, subject, verdict, latency FROM results WHERE at >= ? AND at < ? ORDER BY at LIMIT ?")?;
-    let mut rows = slice.query([begin, end, SLICE])?;
-    while let Some(row) = rows.next()? {
-        last = row.get(0)?;
-        sums.count(last, row.get(1)?, row.get(2)?, row.get(3)?);
-        counted += 1;
-    }
-    if counted > 0 {
-        sums.write(connection)?;
-        set_number(connection, "rolled", if counted < SLICE { end } else { last + 1 })?;
-    }
-    Ok(counted)
-}
-
-/// Folds a block of the oldest tiles if their day is over at the key `now`, and takes away what is too old then.
-fn fold(connection: &Connection, now: i64) -> rusqlite::Result<()> {
-    let today = (now >> TICK_BITS).div_euclid(DAY);
+/// Folds a block of the oldest tiles, if their six hours are over, and says whether they were.
+fn fold(connection: &Connection, now: i64) -> rusqlite::Result<bool> {
     let oldest: Option<i64> = connection.query_row("SELECT min(key) FROM tiles", [], |row| row.get(0))?;
-    let Some(oldest) = oldest.filter(|key| key >> 32 < today) else { return Ok(()) };
-    let block = [oldest >> 11 << 11, (oldest >> 11 << 11) + (1 << 11) - 1];
-    let mut checks = vec![Vec::new(); BLOCK as usize];
-    each_row(
-        connection,
-        "SELECT key, cells FROM tiles WHERE key BETWEEN ? AND ? ORDER BY key",
-        block,
-        |key, bytes| {
-            let at = tile_time(key);
-            for (offset, cell) in cells::unpack(bytes, BLOCK as u16).map_err(|what| corrupt("tiles", key, what))? {
-                checks[usize::from(offset)].push((at, cell));
+    let Some(oldest) = oldest.filter(|key| tile_time(*key) < MINUTES.begin(now)) else { return Ok(false) };
+    let (begin, block) = (MINUTES.begin(tile_time(oldest)), block_of(oldest));
+    let mut checks = vec![Cells::new(); BLOCK as usize];
+    each_tile(connection, &block, |at, tile| {
+        for (check, rollup) in tile {
+            checks[usize::from(check)].push((MINUTES.slot(at), rollup));
+        }
+    })?;
+    let first = (block.start() & i64::from(u32::MAX)) >> MINUTE_BITS << BLOCK_BITS;
+    let mut packer = Packer::new();
+    for table in SINGLE {
+        let mut rows = Rows::of(connection, table)?;
+        for (subject, minutes) in (first..).zip(&checks).filter(|(_, minutes)| !minutes.is_empty()) {
+            let mut cells = Cells::new();
+            for (minute, rollup) in minutes {
+                packed::add(&mut cells, table.slot(begin + i64::from(*minute) * MINUTE), rollup);
             }
-            Ok(())
-        },
-    )?;
-    let first = (oldest >> 11 & ((1 << 21) - 1)) * BLOCK;
-    let minutes = checks.into_iter().zip(first..).filter(|(minutes, _)| !minutes.is_empty());
-    add_minutes(connection, minutes.map(|(minutes, subject)| (subject, minutes)))?;
-    connection.execute("DELETE FROM tiles WHERE key BETWEEN ? AND ?", block)?;
-    TABLES.iter().try_for_each(|table| prune(connection, table, today, table.size))
-}
-
-/// Adds minutes of checks, with their times in ascending order, to all tables.
-pub(super) fn add_minutes(
-    connection: &Connection,
-    checks: impl Iterator<Item = (i64, Vec<(i64, Cell)>)>,
-) -> rusqlite::Result<()> {
-    let checks: Vec<_> = checks.collect();
-    let mut press = Press::new();
-    for table in &TABLES {
-        let mut read = connection.prepare(&format!("SELECT cells FROM {} WHERE key = ?", table.name))?;
-        let mut write = connection.prepare(&format!("INSERT OR REPLACE INTO {} VALUES (?, ?)", table.name))?;
-        // In the order of the keys, so that new rows follow one another.
-        let mut rows: Vec<(i64, Cells)> = Vec::new();
-        for (subject, minutes) in &checks {
-            for span in
-                minutes.chunk_by(|(one, _), (other, _)| one.div_euclid(table.span()) == other.div_euclid(table.span()))
-            {
-                let number = span[0].0.div_euclid(table.span());
-                rows.push(((number << 32) + subject, cells_of(table, span)));
-            }
+            rows.add(table.key(begin, subject), &cells, |cells| packer.pack(cells))?;
         }
-        rows.sort_by_key(|(key, _)| *key);
-        let mut grown = 0;
-        for (key, more) in rows {
-            let (mut cells, before) = match unpacked(&mut read, key, table.slots, table.name)? {
-                Some(cells) => (cells, read.query_row([key], |row| Ok(row.get_ref(0)?.as_blob()?.len()))?),
-                None => (Cells::new(), 0),
-            };
-            cells::merge(&mut cells, &more);
-            let packed = press.pack(&cells);
-            grown += packed.len() as i64 - before as i64;
-            write.execute(params![key, packed])?;
-        }
-        set_number(connection, &table.meter(), number(connection, &table.meter())?.unwrap_or(0) + grown)?;
+        rows.finish(connection)?;
+        prune(connection, table, SIZE)?;
     }
-    Ok(())
+    remove(connection, &TILES, "BETWEEN ? AND ?", [*block.start(), *block.end()])?;
+    Ok(true)
 }
 
-/// What minutes of one row's time come to in the cells of that row.
-fn cells_of(table: &Table, minutes: &[(i64, Cell)]) -> Cells {
-    let mut cells = Cells::new();
-    for (at, cell) in minutes {
-        let slot = (at.rem_euclid(table.span()) / table.cell()) as u16;
-        match cells.last_mut() {
-            Some((last, sum)) if *last == slot => sum.add(cell),
-            _ => cells.push((slot, *cell)),
-        }
+/// A table in which rows take more in.
+struct Rows<'c> {
+    table: &'static Table,
+    read: Statement<'c>,
+    write: Statement<'c>,
+    unpacker: Unpacker,
+    growth: i64,
+}
+
+impl<'c> Rows<'c> {
+    fn of(connection: &'c Connection, table: &'static Table) -> rusqlite::Result<Self> {
+        let name = table.name;
+        Ok(Self {
+            table,
+            read: connection.prepare(&format!("SELECT cells FROM {name} WHERE key = ?"))?,
+            write: connection.prepare(&format!("INSERT OR REPLACE INTO {name} (key, cells) VALUES (?, ?)"))?,
+            unpacker: Unpacker::new(),
+            growth: 0,
+        })
     }
-    cells
+
+    /// What is in the row with that key.
+    fn get(&mut self, key: i64) -> rusqlite::Result<Cells> {
+        let mut rows = self.read.query([key])?;
+        let Some(row) = rows.next()? else { return Ok(Cells::new()) };
+        let bytes = row.get_ref(0)?.as_blob()?;
+        self.growth -= bytes.len() as i64;
+        Ok(self.table.unpack(&mut self.unpacker, key, bytes))
+    }
+
+    fn add(&mut self, key: i64, more: &Cells, pack: impl FnOnce(&[(u16, Rollup)]) -> Vec<u8>) -> rusqlite::Result<()> {
+        let mut cells = self.get(key)?;
+        packed::merge(&mut cells, more);
+        let bytes = pack(&cells);
+        self.growth += bytes.len() as i64;
+        self.write.execute(params![key, bytes]).map(drop)
+    }
+
+    fn finish(self, connection: &Connection) -> rusqlite::Result<()> {
+        grow(connection, self.table, self.growth)
+    }
 }
 
-/// Takes away the oldest rows of a table that is over its bounds, some at a time.
-fn prune(connection: &Connection, table: &Table, today: i64, size: i64) -> rusqlite::Result<()> {
-    let used = number(connection, &table.meter())?.unwrap_or(0);
-    let until = match table.age {
-        _ if used > size => i64::MAX,
-        Some(age) => ((today - age) * DAY).div_euclid(table.span()) << 32,
-        None => return Ok(()),
-    };
-    let name = table.name;
-    let old = format!("SELECT key FROM {name} WHERE key < ? ORDER BY key LIMIT ?");
-    let gone: i64 = connection.query_row(
-        &format!("SELECT ifnull(sum(length(cells)), 0) FROM {name} WHERE key IN ({old})"),
-        [until, GOING],
-        |row| row.get(0),
-    )?;
-    connection.execute(&format!("DELETE FROM {name} WHERE key IN ({old})"), [until, GOING])?;
-    set_number(connection, &table.meter(), used - gone)
+/// Takes away the oldest rows of a table that is bigger than that, some at a time.
+fn prune(connection: &Connection, table: &Table, size: i64) -> rusqlite::Result<()> {
+    if number(connection, &table.meter())? <= Some(size) {
+        return Ok(());
+    }
+    let oldest = format!("IN (SELECT key FROM {} ORDER BY key LIMIT ?)", table.name);
+    remove(connection, table, &oldest, [GOING])
+}
+
+/// Removes rows whose key is such.
+fn remove(connection: &Connection, table: &Table, such: &str, numbers: impl Params) -> rusqlite::Result<()> {
+    let mut remove =
+        connection.prepare(&format!("DELETE FROM {} WHERE key {such} RETURNING length(cells)", table.name))?;
+    let lengths = remove.query_map(numbers, |row| row.get::<_, i64>(0))?;
+    let gone = lengths.sum::<rusqlite::Result<i64>>()?;
+    grow(connection, table, -gone)
 }
 
 /// One check's points between two times, oldest first.
@@ -270,97 +309,85 @@ pub(super) fn read(
     step: Step,
 ) -> rusqlite::Result<Vec<Point>> {
     let table = Table::of(step);
-    let (from, until) = (from.unix_millis().div_euclid(table.cell()) * table.cell(), until.unix_millis());
-    let mut found: Vec<(i64, Cell)> = Vec::new();
-    let mut push = |at: i64, cell: &Cell| {
-        let at = at.div_euclid(table.cell()) * table.cell();
-        match found.last_mut() {
-            Some((last, sum)) if *last == at => sum.add(cell),
-            _ => found.push((at, *cell)),
-        }
-    };
+    let floor = |at: i64| at.div_euclid(table.pace).saturating_mul(table.pace);
+    // A step that begins in time counts as a whole.
+    let ceiling = |at: i64| floor(at.saturating_sub(1)).saturating_add(table.pace);
+    let (from, until) = (floor(from.unix_millis()), ceiling(until.unix_millis()));
+    let mut found: Vec<(i64, Rollup)> = Vec::new();
 
-    if let Some((first, last)) = bounds(connection, table.name)? {
-        let mut row = connection.prepare(&format!("SELECT cells FROM {} WHERE key = ?", table.name))?;
-        for number in from.div_euclid(table.span()).max(first)..=until.div_euclid(table.span()).min(last) {
-            let cells = unpacked(&mut row, (number << 32) + subject, table.slots, table.name)?;
-            for (slot, cell) in cells.unwrap_or_default() {
-                push(number * table.span() + i64::from(slot) * table.cell(), &cell);
+    let mut rows = Rows::of(connection, table)?;
+    for number in numbers(connection, table, from..until)? {
+        let begin = number * table.span();
+        let cells = rows.get((number << 32) + subject)?;
+        found.extend(cells.into_iter().map(|(slot, rollup)| (begin + i64::from(slot) * table.pace, rollup)));
+    }
+    let place = subject.rem_euclid(BLOCK) as u16;
+    for number in numbers(connection, &TILES, from..until)? {
+        each_tile(connection, &block_of(tile(number * MINUTES.span(), subject)), |at, tile| {
+            if let Ok(index) = tile.binary_search_by_key(&place, |(place, _)| *place) {
+                found.push((floor(at), tile[index].1));
             }
-        }
+        })?;
     }
-    if let Some((first, last)) = bounds(connection, "tiles")? {
-        let offset = subject.rem_euclid(BLOCK) as u16;
-        for day in from.div_euclid(DAY).max(first)..=until.div_euclid(DAY).min(last) {
-            let begin = tile(day * DAY, subject);
-            let sql = "SELECT key, cells FROM tiles WHERE key BETWEEN ? AND ? ORDER BY key";
-            each_row(connection, sql, [begin, begin + (1 << 11) - 1], |key, bytes| {
-                let cells = cells::unpack(bytes, BLOCK as u16).map_err(|what| corrupt("tiles", key, what))?;
-                if let Ok(at) = cells.binary_search_by_key(&offset, |(offset, _)| *offset) {
-                    push(tile_time(key), &cells[at].1);
-                }
-                Ok(())
-            })?;
-        }
-    }
-    let mut fresh = connection.prepare("SELECT at, verdict, latency FROM results WHERE at >= ? AND subject = ?")?;
-    let mut rows = fresh.query([mark(connection)?.unwrap_or(i64::MIN), subject])?;
-    while let Some(row) = rows.next()? {
-        push(row.get::<_, i64>(0)? >> TICK_BITS, &Cell::of(row.get(1)?, row.get(2)?));
+    let sql = "SELECT at, verdict, latency FROM results WHERE at >= ? AND subject = ?";
+    let mut fresh = connection.prepare(sql)?;
+    let mut fresh = fresh.query([mark(connection)?, subject])?;
+    while let Some(row) = fresh.next()? {
+        found.push((floor(row.get::<_, i64>(0)? >> TICK_BITS), result(row)?));
     }
 
+    found.retain(|(at, _)| (from..until).contains(at));
     // In order already, but where the clock was set back.
     found.sort_by_key(|(at, _)| *at);
-    found.dedup_by(|(at, cell), (before, sum)| {
+    found.dedup_by(|(at, rollup), (before, sum)| {
         let same = at == before;
         if same {
-            sum.add(cell);
+            sum.add(rollup);
         }
         same
     });
-    found.retain(|(at, _)| (from..until).contains(at));
-    Ok(found.iter().map(|(at, cell)| cell.point(Wall::from_unix_millis(*at))).collect())
+    Ok(found.into_iter().map(|(at, rollup)| Point { at: Wall::from_unix_millis(at), rollup }).collect())
 }
 
-/// The numbers of the first and the last day or span in a table.
-fn bounds(connection: &Connection, table: &str) -> rusqlite::Result<Option<(i64, i64)>> {
-    let key =
-        |end| connection.query_row(&format!("SELECT {end}(key) FROM {table}"), [], |row| row.get::<_, Option<i64>>(0));
-    Ok(key("min")?.zip(key("max")?).map(|(first, last)| (first >> 32, last >> 32)))
+/// The numbers of the spans, between two times, of which a table may have rows.
+fn numbers(connection: &Connection, table: &Table, times: Range<i64>) -> rusqlite::Result<Range<i64>> {
+    let key = |end| {
+        let sql = format!("SELECT {end}(key) FROM {}", table.name);
+        connection.query_row(&sql, [], |row| row.get::<_, Option<i64>>(0))
+    };
+    let Some((first, last)) = key("min")?.zip(key("max")?) else { return Ok(0..0) };
+    let number = |at: i64| at.div_euclid(table.span());
+    Ok(number(times.start).max(first >> 32)..number(times.end).min(last >> 32) + 1)
 }
 
-/// The tile of a check at a time.
-fn tile(millis: i64, subject: i64) -> i64 {
-    (millis.div_euclid(DAY) << 32) + (subject.div_euclid(BLOCK) << 11) + millis.rem_euclid(DAY) / MINUTE
-}
-
-/// When the minute of a tile began.
-fn tile_time(key: i64) -> i64 {
-    (key >> 32) * DAY + (key & ((1 << 11) - 1)) * MINUTE
-}
-
-/// The cells of the row with that key.
-fn unpacked(row: &mut Statement<'_>, key: i64, slots: i64, table: &str) -> rusqlite::Result<Option<Cells>> {
-    let unpack =
-        |bytes: ValueRef<'_>| cells::unpack(bytes.as_blob()?, slots as u16).map_err(|what| corrupt(table, key, what));
-    row.query_row([key], |row| unpack(row.get_ref(0)?)).optional()
-}
-
-fn each_row(
+/// Hands the tiles of a block to `each`, with the times of their minutes, in the order of time.
+fn each_tile(
     connection: &Connection,
-    sql: &str,
-    between: [i64; 2],
-    mut each: impl FnMut(i64, &[u8]) -> rusqlite::Result<()>,
+    block: &RangeInclusive<i64>,
+    mut each: impl FnMut(i64, Cells),
 ) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare(sql)?;
-    let mut rows = statement.query(between)?;
+    let mut tiles = connection.prepare("SELECT key, cells FROM tiles WHERE key BETWEEN ? AND ? ORDER BY key")?;
+    let mut rows = tiles.query([block.start(), block.end()])?;
+    let mut unpacker = Unpacker::new();
     while let Some(row) = rows.next()? {
-        each(row.get(0)?, row.get_ref(1)?.as_blob()?)?;
+        let key = row.get(0)?;
+        each(tile_time(key), TILES.unpack(&mut unpacker, key, row.get_ref(1)?.as_blob()?));
     }
     Ok(())
 }
 
-fn corrupt(table: &str, key: i64, what: &str) -> rusqlite::Error {
-    let problem = format!("row {key} of table `{table}` is no list of cells: {what}");
-    rusqlite::Error::FromSqlConversionFailure(0, Type::Blob, problem.into())
+/// The tile of a check at a time.
+fn tile(millis: i64, subject: i64) -> i64 {
+    TILES.key(millis, (subject >> BLOCK_BITS << MINUTE_BITS) + i64::from(MINUTES.slot(millis)))
+}
+
+/// The tiles of the same checks and the same six hours.
+fn block_of(tile: i64) -> RangeInclusive<i64> {
+    let first = tile >> MINUTE_BITS << MINUTE_BITS;
+    first..=first + (1 << MINUTE_BITS) - 1
+}
+
+/// When the minute of a tile began.
+fn tile_time(key: i64) -> i64 {
+    (key >> 32) * TILES.span() + (key & ((1 << MINUTE_BITS) - 1)) * MINUTE
 }

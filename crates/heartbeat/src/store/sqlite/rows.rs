@@ -18,9 +18,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::cells::VERDICTS;
 use super::rollups::Late;
 use crate::store::History;
+use crate::store::rollup::{Rollup, VERDICTS};
 
 /// Results of one millisecond are told apart by this many bits of their key.
 pub(super) const TICK_BITS: u32 = 12;
@@ -34,7 +34,7 @@ pub(super) struct Subjects(IdMap<i64>);
 
 impl Subjects {
     /// The number of `id`, a new one if it has none. Call [`clear`](Self::clear) if the transaction fails.
-    pub(super) fn key(&mut self, connection: &Connection, id: &Id) -> rusqlite::Result<i64> {
+    fn key(&mut self, connection: &Connection, id: &Id) -> rusqlite::Result<i64> {
         if let Some(key) = self.0.get(id) {
             return Ok(*key);
         }
@@ -336,8 +336,8 @@ fn write_results(connection: &Connection, subjects: &mut Subjects, results: &[Re
     let (mut previous, mut late) = (i64::MIN, Late::new(connection)?);
     for result in results {
         let subject = subjects.key(connection, &result.check)?;
-        let verdict = VERDICTS.iter().position(|verdict| *verdict == result.outcome.verdict).expect("all are there");
-        let latency = i64::try_from(result.outcome.latency.as_micros()).unwrap_or(i64::MAX);
+        let Outcome { verdict, fault, latency, .. } = result.outcome;
+        let number = VERDICTS.iter().position(|one| *one == verdict);
         let reason = Some(clip(&result.outcome.reason)).filter(|reason| !reason.is_empty());
         let mut at = key_of(result.at);
         // The key of a time that is already taken: the next one. After 4,096 in a millisecond it is the next millisecond's.
@@ -348,16 +348,16 @@ fn write_results(connection: &Connection, subjects: &mut Subjects, results: &[Re
             == insert.execute(params![
                 at,
                 subject,
-                verdict,
-                latency,
-                result.outcome.fault.map(Fault::as_str),
+                number.and_then(|number| i64::try_from(number).ok()),
+                i64::try_from(latency.as_micros()).unwrap_or(i64::MAX),
+                fault.map(Fault::as_str),
                 reason,
             ])?
         {
             at = at.wrapping_add(1);
         }
         previous = at;
-        late.count(at, subject, verdict, latency);
+        late.count(at, subject, &Rollup::of(verdict, latency));
     }
     late.write(connection)
 }
