@@ -15,6 +15,7 @@ mod target;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use bare::plain;
 use lab::{Lab, Scale};
 use net::Net;
 use target::Kind;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     let done = match words.first().map(String::as_str) {
         Some("target") => serve(&words[1..]),
         Some("poll") => poll(&words[1..]),
+        Some("bare") => probe(&words[1..]),
         _ => measure(&words),
     };
     match done {
@@ -90,6 +92,22 @@ fn serve(words: &[String]) -> Result<(), String> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
     runtime.block_on(target::serve(net, kind, tls))
+}
+
+/// A bare loop alone, to look at: against a target that runs already.
+fn probe(words: &[String]) -> Result<(), String> {
+    let [net, kind, seconds] = words else {
+        return Err("expected the middle of an address in 127.0.0.0/8, http or tcp, seconds".to_owned());
+    };
+    let net = Net::read(net).ok_or("expected the middle of an address in 127.0.0.0/8")?;
+    let kind = Kind::named(kind).ok_or("expected http or tcp")?;
+    let seconds = seconds.parse().map_err(|_| format!("expected a number, found `{seconds}`"))?;
+    let sample = cases::in_process(|| {
+        let span = std::time::Duration::from_secs(seconds);
+        plain::run(net, kind, plain::Pace::Full(64), span).map_err(|error| error.to_string())
+    })?;
+    println!("{} probes, {:.1} us each", sample.count, sample.micros());
+    Ok(())
 }
 
 fn poll(words: &[String]) -> Result<(), String> {

@@ -42,7 +42,7 @@ pub(crate) const CASES: &[(&str, Case)] = &[
 ];
 
 /// The CPU of a call in this very process.
-fn in_process(work: impl FnOnce() -> Result<u64, String>) -> Result<Sample, String> {
+pub(crate) fn in_process(work: impl FnOnce() -> Result<u64, String>) -> Result<Sample, String> {
     measure(cpu::own, work)
 }
 

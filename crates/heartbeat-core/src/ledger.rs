@@ -85,15 +85,15 @@ impl Batch {
     }
 
     /// Appends what another batch holds; of two entries for one key the later one counts.
-    pub fn append(&mut self, mut later: Self) {
-        self.checks.append(&mut later.checks);
-        self.incidents.append(&mut later.incidents);
-        self.actions.append(&mut later.actions);
-        self.lanes.append(&mut later.lanes);
-        self.channels.append(&mut later.channels);
-        self.deliveries.append(&mut later.deliveries);
-        self.transitions.append(&mut later.transitions);
-        self.results.append(&mut later.results);
+    pub fn append(&mut self, later: Self) {
+        join(&mut self.checks, later.checks);
+        join(&mut self.incidents, later.incidents);
+        join(&mut self.actions, later.actions);
+        join(&mut self.lanes, later.lanes);
+        join(&mut self.channels, later.channels);
+        join(&mut self.deliveries, later.deliveries);
+        join(&mut self.transitions, later.transitions);
+        join(&mut self.results, later.results);
     }
 }
 
@@ -127,6 +127,15 @@ impl Ledger {
             deliveries: self.outbox.values().cloned().collect(),
             ..Batch::default()
         }
+    }
+}
+
+/// Most batches hold hardly anything: one result of one check.
+fn join<T>(earlier: &mut Vec<T>, mut later: Vec<T>) {
+    if earlier.is_empty() {
+        *earlier = later;
+    } else if !later.is_empty() {
+        earlier.append(&mut later);
     }
 }
 

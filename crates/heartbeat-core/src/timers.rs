@@ -63,12 +63,14 @@ impl Timers {
         self.heap.first().copied()
     }
 
-    /// Takes the earliest timer away if it is due.
+    /// The slot of the earliest timer, if that has rung. It stands where it is until it is set again or cleared.
+    pub(crate) fn due(&self, now: Mono) -> Option<u32> {
+        self.earliest().filter(|(at, _)| *at <= now).map(|(_, slot)| slot)
+    }
+
+    /// Takes the earliest timer away if it has rung.
     pub(crate) fn pop_due(&mut self, now: Mono) -> Option<u32> {
-        let (at, slot) = self.earliest()?;
-        if at > now {
-            return None;
-        }
+        let slot = self.due(now)?;
         self.clear(slot);
         Some(slot)
     }
@@ -146,6 +148,7 @@ mod tests {
                     }
                     Step::Pop(now) => {
                         let due = model.iter().map(|(&slot, &time)| (time, slot)).min().filter(|(time, _)| *time <= at(now));
+                        prop_assert_eq!(timers.due(at(now)), due.map(|(_, slot)| slot));
                         prop_assert_eq!(timers.pop_due(at(now)), due.map(|(_, slot)| slot));
                         due.map(|(_, slot)| model.remove(&slot));
                     }

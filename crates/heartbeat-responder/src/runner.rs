@@ -59,6 +59,7 @@ impl Runner {
     pub(crate) fn new(board: Arc<Board>, observer: Observer, planned: Vec<Planned>) -> Self {
         let spec = |planned: &Planned| CheckSpec {
             id: planned.id.clone(),
+            place: 0,
             policy: planned.policy,
             host: None,
             target: 0,

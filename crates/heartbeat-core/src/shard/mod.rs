@@ -42,6 +42,8 @@ pub struct CheckKey(pub u32);
 pub struct CheckSpec {
     /// Its name; no other check has it.
     pub id: Id,
+    /// A number of the planner's, which comes back with every probe: where it finds what probes this check.
+    pub place: u32,
     /// How it is scheduled and judged.
     pub policy: Policy,
     /// The address and port that [`Limits::per_host`] counts by; `None`: not limited so.
@@ -97,6 +99,8 @@ pub enum Effect {
         check: CheckKey,
         /// Its name.
         id: Id,
+        /// The planner's number for it.
+        place: u32,
         /// The number that the answer must carry; unique in this shard.
         attempt: u64,
         /// It must have ended by then.
@@ -343,7 +347,8 @@ impl Shard {
 
     /// Does what the timers that have rung are for.
     fn ring(&mut self, now: Now, out: &mut Vec<Effect>) {
-        while let Some(index) = self.timers.pop_due(now.mono) {
+        // Every arm moves the timer, or takes it away.
+        while let Some(index) = self.timers.due(now.mono) {
             let stale_at = self.stale_at(index);
             let slot = self.slot_mut(index);
             if stale_at.is_some_and(|at| at <= now.mono) {
@@ -381,9 +386,9 @@ impl Shard {
             slot.phase = Phase::Probing { attempt, deadline, standstills };
             slot.last_start = Some(now);
             slot.put_off = false;
-            let (id, late) = (slot.spec.id.clone(), now.since(due));
+            let (id, place, late) = (slot.spec.id.clone(), slot.spec.place, now.since(due));
             self.lateness.note(late);
-            out.push(Effect::Probe { check: CheckKey(index), id, attempt, deadline, late });
+            out.push(Effect::Probe { check: CheckKey(index), id, place, attempt, deadline, late });
             self.set_timer(index);
         }
     }

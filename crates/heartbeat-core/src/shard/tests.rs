@@ -24,7 +24,8 @@ fn plan(ids: &[&str], probes: u32, target: u64) -> Input {
 }
 
 fn plan_in_a_manner(ids: &[&str], probes: u32, target: u64, manner: u64) -> Input {
-    let spec = |id: &&str| CheckSpec { id: Id::from(*id), policy: Policy::default(), host: None, target, manner };
+    let spec =
+        |id: &&str| CheckSpec { id: Id::from(*id), place: 0, policy: Policy::default(), host: None, target, manner };
     let limits = Limits { probes, per_host: 1 };
     Input::Replanned { checks: ids.iter().map(spec).collect(), limits, records: BTreeMap::new() }
 }

@@ -57,6 +57,7 @@ impl Plan {
     fn specs(&self) -> Vec<CheckSpec> {
         let spec = |(id, check): (&Id, &Check)| CheckSpec {
             id: id.clone(),
+            place: 0,
             policy: check.policy,
             host: check.host.clone(),
             target: check.target,
@@ -284,7 +285,7 @@ impl World {
         self.shard.handle(self.now, input, &mut effects);
         for effect in effects {
             match effect {
-                shard::Effect::Probe { check, id, attempt, deadline, late } => {
+                shard::Effect::Probe { check, id, attempt, deadline, late, .. } => {
                     self.start(check, id, attempt, deadline, late)
                 }
                 shard::Effect::Abandon { check, attempt } => {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use heartbeat_core::Id;
 use heartbeat_responder::view::Layout;
@@ -71,10 +70,9 @@ impl Built {
         Ok(Self { plan, probers, channels, runners, layout })
     }
 
-    /// What probes a check, and the deadline of one probe.
-    pub fn prober(&self, check: &Id) -> Option<(&Arc<dyn Prober>, Duration)> {
-        let place = self.plan.place(check)?;
-        Some((&self.probers[place], self.plan.checks[place].policy.timeout))
+    /// What probes the check at that place of the plan.
+    pub fn prober(&self, place: u32) -> &Arc<dyn Prober> {
+        &self.probers[place as usize]
     }
 
     /// What is said of a check or group, and how. One that is no longer configured has the default wording.

@@ -247,13 +247,12 @@ impl Driver {
         let mut effects = std::mem::take(&mut self.effects);
         for effect in effects.drain(..) {
             match effect {
-                shard::Effect::Probe { check, id, attempt, late, .. } => {
+                shard::Effect::Probe { check, place, attempt, deadline, late, .. } => {
                     if self.mode == Mode::Daemon {
                         self.late.note(late, now.mono);
                     }
-                    if let Some((prober, timeout)) = self.built.prober(&id) {
-                        self.pool.start(check, attempt, Arc::clone(prober), timeout);
-                    }
+                    let (prober, timeout) = (self.built.prober(place), deadline.since(now.mono));
+                    self.pool.start(check, attempt, Arc::clone(prober), timeout);
                 }
                 shard::Effect::Abandon { check, .. } => self.pool.abandon(check),
                 shard::Effect::Reported(report) => {

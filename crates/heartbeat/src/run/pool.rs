@@ -4,9 +4,12 @@
 //! outlive a probe, and retries.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 use std::time::Duration;
 
+use heartbeat_core::id::IdHasher;
 use heartbeat_core::shard::CheckKey;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -28,14 +31,15 @@ pub struct Done {
 #[derive(Debug)]
 pub struct Pool {
     results: mpsc::UnboundedSender<Done>,
-    running: HashMap<CheckKey, (u64, AbortHandle)>,
+    /// The hash is quick rather than safe from whoever chooses the keys: nobody does.
+    running: HashMap<CheckKey, (u64, AbortHandle), BuildHasherDefault<IdHasher>>,
 }
 
 impl Pool {
     /// A pool whose results come out of the returned end.
     pub fn new() -> (Self, mpsc::UnboundedReceiver<Done>) {
         let (results, ended) = mpsc::unbounded_channel();
-        (Self { results, running: HashMap::new() }, ended)
+        (Self { results, running: HashMap::default() }, ended)
     }
 
     /// Starts one probe.
@@ -51,8 +55,10 @@ impl Pool {
 
     /// Forgets a probe that has ended. The answer of one that was abandoned may still come, when the next one runs.
     pub fn ended(&mut self, check: CheckKey, attempt: u64) {
-        if self.running.get(&check).is_some_and(|(running, _)| *running == attempt) {
-            self.running.remove(&check);
+        if let Entry::Occupied(running) = self.running.entry(check)
+            && running.get().0 == attempt
+        {
+            running.remove();
         }
     }
 

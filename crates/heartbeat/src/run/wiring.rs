@@ -59,10 +59,11 @@ pub const FLAG_TARGET: u64 = 1;
 
 /// For the shard.
 pub fn shard(plan: &Plan) -> Vec<CheckSpec> {
-    plan.checks
-        .iter()
-        .map(|check| CheckSpec {
+    (0..)
+        .zip(&plan.checks)
+        .map(|(place, check)| CheckSpec {
             id: check.id.clone(),
+            place,
             policy: check.policy,
             host: check.spec.address().map(Arc::from),
             target: check.target,
