@@ -42,7 +42,7 @@ fn ask(global: &Global, screen: Screen, request: &Request) -> Result<Exit, Exit>
             if configuration { Exit::Config } else { Exit::Failed }
         }
         // Answers to other requests.
-        Ok(Some(Answer::Status { .. } | Answer::Pollers { .. })) => {
+        Ok(Some(Answer::Status(_) | Answer::Pollers(_))) => {
             screen.error("the daemon answered another question; it may be of another version");
             Exit::Failed
         }

@@ -61,7 +61,7 @@ fn refuse_unknown(screen: Screen, plan: &Plan, id: &str) -> Result<(), Exit> {
 /// What the daemon says, if there is one and it speaks our language.
 fn from_daemon(screen: Screen, socket: &Path) -> Option<Status> {
     match control::ask(socket, &Request::Status) {
-        Ok(Some(Answer::Status { status })) => serde_json::from_value(status).ok(),
+        Ok(Some(Answer::Status(status))) => Some(*status),
         Ok(_) => None,
         Err(error) => {
             screen.say(format_args!("warning: the daemon at {} did not answer: {error}", socket.display()));

@@ -46,7 +46,7 @@ pub(super) fn wait(
         prepare::socket(&storage, &plan).ok()
     });
     let ask = || match control::ask(socket.as_ref()?, &Request::Pollers) {
-        Ok(Some(Answer::Pollers { pollers })) => serde_json::from_value::<Pollers>(pollers).ok(),
+        Ok(Some(Answer::Pollers(pollers))) => Some(pollers),
         _ => None,
     };
     let mut watch = Watch::new(responder.drain, view, screen);

@@ -14,6 +14,9 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 
+use super::pollers::Pollers;
+use super::status::Status;
+
 /// Longest request, in bytes.
 const REQUEST_LIMIT: u64 = 64 * 1024;
 /// A client that says nothing for so long is sent away.
@@ -38,9 +41,9 @@ pub enum Request {
     Pollers,
 }
 
-/// What it says.
+/// What it says. The variant is the key of an object: what is under it is read in place, however much it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "answer", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// Done; one line for people.
     Done {
@@ -55,15 +58,9 @@ pub enum Answer {
         configuration: bool,
     },
     /// The states.
-    Status {
-        /// The object of `heartbeat status --json`.
-        status: serde_json::Value,
-    },
+    Status(Box<Status>),
     /// Those who poll.
-    Pollers {
-        /// A [`Pollers`](super::pollers::Pollers): maps with numbers for keys do not go through a tagged enum.
-        pollers: serde_json::Value,
-    },
+    Pollers(Pollers),
 }
 
 /// A request with the way back.
@@ -140,9 +137,13 @@ async fn converse(mut stream: UnixStream, calls: mpsc::Sender<Call>) {
         }
         Err(error) => refused(&format!("not a request that this version knows: {error}")),
     };
-    let mut line = serde_json::to_string(&answer).unwrap_or_default();
-    line.push('\n');
-    let _ = write.write_all(line.as_bytes()).await;
+    // The states of very many checks are very many words.
+    let writing = tokio::task::spawn_blocking(move || {
+        let mut line = serde_json::to_string(&answer).unwrap_or_default();
+        line.push('\n');
+        line
+    });
+    let _ = write.write_all(writing.await.unwrap_or_default().as_bytes()).await;
 }
 
 fn refused(message: &str) -> Answer {

@@ -272,8 +272,7 @@ fn answer(call: Call, surroundings: &Surroundings, session: &Session, rereading:
         Request::Pollers => {
             let none = || Answer::Refused { message: "error: there is no responder".to_owned(), configuration: false };
             let responding = surroundings.responding.as_ref();
-            let pollers = |responding: &Responding| serde_json::to_value(responding.pollers()).unwrap_or_default();
-            let answer = responding.map_or_else(none, |responding| Answer::Pollers { pollers: pollers(responding) });
+            let answer = responding.map_or_else(none, |responding| Answer::Pollers(responding.pollers()));
             let _ = call.reply.send(answer);
         }
         Request::Status => {
@@ -286,19 +285,23 @@ fn answer(call: Call, surroundings: &Surroundings, session: &Session, rereading:
             // The writer answers when it is free. While a disk hangs, the engine's own memory must do.
             let known = session.driver.remembered();
             tokio::spawn(async move {
-                let ledger = tokio::time::timeout(WRITER_PATIENCE, ledger).await.unwrap_or(known);
-                let mut status = Status::new(&plan, &ledger, &stale);
-                status.lateness = Some(lateness);
-                status.overlay = overlay.as_ref().map(OverlayStatus::from);
-                status.pollers = pollers;
-                if dropped > 0 {
-                    status.notices.push(format!("the store did not keep up: {dropped} results of probes are not kept"));
-                }
-                if let Health::Failing { reason, .. } = health {
-                    status.notices.push(format!("the store cannot be written: {reason}"));
-                }
-                let status = serde_json::to_value(status).unwrap_or_default();
-                let _ = call.reply.send(Answer::Status { status });
+                let ledger = tokio::time::timeout(WRITER_PATIENCE, ledger).await;
+                // Beside the loop: of very many checks there is so much to say that probes would start late.
+                tokio::task::spawn_blocking(move || {
+                    let ledger = ledger.unwrap_or_else(|_| known());
+                    let mut status = Status::new(&plan, &ledger, &stale);
+                    status.lateness = Some(lateness);
+                    status.overlay = overlay.as_ref().map(OverlayStatus::from);
+                    status.pollers = pollers;
+                    if dropped > 0 {
+                        let notice = format!("the store did not keep up: {dropped} results of probes are not kept");
+                        status.notices.push(notice);
+                    }
+                    if let Health::Failing { reason, .. } = health {
+                        status.notices.push(format!("the store cannot be written: {reason}"));
+                    }
+                    let _ = call.reply.send(Answer::Status(Box::new(status)));
+                });
             });
         }
     }

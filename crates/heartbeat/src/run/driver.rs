@@ -155,16 +155,19 @@ impl Driver {
         &self.built.plan
     }
 
-    /// States and verdicts as the engine knows them, without what only the outbox knows.
-    pub fn remembered(&self) -> Ledger {
+    /// States and verdicts as the engine knows them now, without what only the outbox knows. Of very many checks it takes
+    /// long to put them in order: that is left to the caller, beside the loop.
+    pub fn remembered(&self) -> impl FnOnce() -> Ledger + Send + use<> {
         let plan = &self.built.plan;
         let checks = plan.checks.iter().map(|check| &check.id);
         let groups = plan.groups.iter().map(|group| &group.about.id);
         let record = |id: &Id| Some((id.clone(), self.coordinator.record(id)?.clone()));
         let action = |action: &Arc<Action>| Some((action.id.clone(), self.coordinator.action(&action.id)?.clone()));
-        Ledger {
-            checks: checks.chain(groups).filter_map(record).collect(),
-            actions: plan.actions.iter().filter_map(action).collect(),
+        let checks: Vec<_> = checks.chain(groups).filter_map(record).collect();
+        let actions: Vec<_> = plan.actions.iter().filter_map(action).collect();
+        move || Ledger {
+            checks: checks.into_iter().collect(),
+            actions: actions.into_iter().collect(),
             ..Ledger::default()
         }
     }

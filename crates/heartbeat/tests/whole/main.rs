@@ -23,6 +23,7 @@ mod nginx;
 mod polls;
 mod process;
 mod reload;
+mod scale;
 mod subject;
 mod support;
 mod toy_kind;
