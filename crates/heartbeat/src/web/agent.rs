@@ -99,7 +99,7 @@ impl Protocol for Agent {
             visit.counters.count_answer(Some(&word.view), Some(word.answer), word.status, now);
         }
         // HAProxy may have sent a line of its own (`agent-send`), or may be about to.
-        part(stream).await
+        Box::pin(part(stream)).await
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! A poll costs a read, a look at its head, a pointer and a write. The answer is on the board already, head and body; what
 //! is added is the date and whether the connection stays. Nothing is allocated per poll on a connection that stays, nothing
-//! is locked, nothing is logged. What is absent: redirects, chunked answers, compression, upgrades, HTTP/2.
+//! is locked, nothing is logged. What few polls need is boxed, for every connection is a task that is moved into its place.
+//! What is absent: redirects, chunked answers, compression, upgrades, HTTP/2.
 
 use std::io;
 use std::sync::Arc;
@@ -89,7 +90,7 @@ impl Protocol for Http {
         loop {
             let step = match self.listen(&mut stream, &mut buffer, &visit, is_local).await? {
                 Some(Ok(step)) => step,
-                Some(Err(refusal)) => return refuse(stream, refusal).await,
+                Some(Err(refusal)) => return Box::pin(refuse(stream, refusal)).await,
                 None => return Ok(()),
             };
             buffer.advance(step.length);
@@ -106,7 +107,7 @@ impl Protocol for Http {
                     match pass(&mut stream, &mut buffer, body).await? {
                         Passed::Whole => {}
                         Passed::TooLong => (keep, clean) = (false, false),
-                        Passed::Garbage => return refuse(stream, Refusal::Garbage).await,
+                        Passed::Garbage => return Box::pin(refuse(stream, Refusal::Garbage)).await,
                     }
                 }
                 None => clean = false,
@@ -124,7 +125,7 @@ impl Protocol for Http {
                     // Without TLS, to close the connection says it all.
                     true if !visit.tls => Ok(()),
                     true => stream.shutdown().await,
-                    false => part(stream).await,
+                    false => Box::pin(part(stream)).await,
                 };
             }
             visit.seat.rests(now.mono);

@@ -179,10 +179,8 @@ impl<P: Protocol> Desk<P> {
             let visit = Visit { seat, counters, tls: acceptor.is_some() };
             let ended = match acceptor {
                 None => protocol.converse(stream, visit).await,
-                Some(acceptor) => match acceptor.accept(stream).await {
-                    Ok(stream) => protocol.converse(stream, visit).await,
-                    Err(error) => Err(error),
-                },
+                // Boxed: a handshake takes more room than a whole conversation without one.
+                Some(acceptor) => Box::pin(encrypt(protocol, acceptor, stream, visit)).await,
             };
             // Peers hang up as they like: that is no news.
             if let Err(error) = ended {
@@ -206,6 +204,15 @@ impl<P: Protocol> Desk<P> {
         self.crowd.free_one();
         tokio::time::sleep(BREATH).await;
     }
+}
+
+/// Talks with a peer over TLS.
+async fn encrypt<P: Protocol, S>(protocol: Arc<P>, acceptor: TlsAcceptor, stream: S, visit: Visit) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let stream = acceptor.accept(stream).await?;
+    protocol.converse(stream, visit).await
 }
 
 /// Hangs up on a peer that may still be talking.

@@ -2,12 +2,17 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::host::clock;
-use crate::web::testing::{Rig, answer, comes_true, connect, rest, status};
+use crate::web::crowd::Crowd;
+use crate::web::http::Http;
+use crate::web::polls::{Peer, Polls, Transport};
+use crate::web::reception::{Protocol as _, Visit};
+use crate::web::testing::{Rig, answer, board, comes_true, connect, rest, status};
 use crate::web::{Bounds, Options};
 
 const POLL: &str = "GET /heartbeat/status/ HTTP/1.1\r\nHost: web1\r\nUser-Agent: a load balancer\r\n\r\n";
@@ -116,4 +121,20 @@ fn five_thousand_half_open_connections_keep_nobody_from_an_answer() {
     // On a machine that is busy with something else, nobody is fast.
     assert!(ours < Duration::from_millis(50).max(theirs * 5), "p99 {ours:?}; of a bare server {theirs:?}");
     assert!(half_open.iter().filter(|stream| !is_gone(stream)).count() <= 1024, "the room is bounded");
+}
+
+#[tokio::test]
+async fn a_conversation_takes_little_room() {
+    let (told, size) = tokio::sync::oneshot::channel();
+    Crowd::new(1, Bounds::default()).admit(|seat| {
+        let counters = Arc::<Polls>::default().of(Peer::Unix, Transport::Http);
+        let (_, stream) = tokio::io::duplex(64);
+        let http = Http::new(board());
+        let talk = http.converse(stream, Visit { seat, counters, tls: false });
+        let _ = told.send(size_of_val(&talk));
+        async {}
+    });
+    // A task is moved several times before it runs, and there may be a thousand of them.
+    let size = size.await.expect("it was told");
+    assert!(size <= 1024, "{size} bytes");
 }
