@@ -180,6 +180,11 @@ impl TcpProber {
         if self.rules.contains.is_none() && self.rules.matches.is_none() {
             return Ok(());
         }
+        // Boxed, for most checks only connect, and this takes much room.
+        Box::pin(self.listen(stream, trace)).await
+    }
+
+    async fn listen<S: AsyncRead + Unpin>(&self, mut stream: S, trace: &Trace) -> Result<(), Failure> {
         trace.enter(Phase::FirstByte);
         let mut share = self.bodies.share();
         let mut heard = Vec::new();

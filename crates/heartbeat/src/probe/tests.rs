@@ -2,7 +2,7 @@
 
 use heartbeat_core::outcome::Verdict;
 
-use super::testing::{AMPLE, SHORT, SLACK, decode, no_names};
+use super::testing::{AMPLE, SHORT, SLACK, decode, no_names, spec};
 use super::*;
 use crate::config::node::Body;
 use crate::config::{FieldDoc, Node, Shape};
@@ -135,5 +135,15 @@ fn building_a_check_of_an_address_asks_nobody() {
         if let Err(error) = spec.build(&no_names()) {
             assert!(error.contains("environment variable"), "{}: {error}", kind.name);
         }
+    }
+}
+
+#[test]
+fn a_plain_probe_in_flight_takes_little_room() {
+    let (world, trace) = (no_names(), Trace::default());
+    for url in ["http://127.0.0.1:1/", "tcp://127.0.0.1:1"] {
+        let prober = spec(&format!("url: {url}")).build(&world).expect("it needs nothing");
+        let size = size_of_val(&*prober.probe(&trace)) + size_of_val(&run(&*prober, AMPLE));
+        assert!(size <= 1536, "{url}: {size} bytes");
     }
 }
