@@ -144,18 +144,29 @@ pub struct Report {
 /// Probes once under one total deadline.
 pub async fn run(prober: &dyn Prober, timeout: Duration) -> Report {
     let trace = Trace::until(timeout);
-    let deadline = trace.deadline().map(clock::instant).expect("a trace until a time has a deadline");
-    let ended = tokio::time::timeout_at(deadline, prober.probe(&trace)).await;
-    let phases = trace.phases();
+    let ended = tokio::time::timeout_at(clock::instant(trace.deadline()), attempt(prober, &trace)).await;
+    ended.unwrap_or_else(|_| expired(&trace))
+}
+
+/// Probes once. At the trace's deadline whoever called drops this, and says that it has [`expired`].
+pub async fn attempt(prober: &dyn Prober, trace: &Trace) -> Report {
+    let ended = prober.probe(trace).await;
+    let phases = trace.end();
     let (outcome, performance) = match ended {
-        Ok(Ok(Observation { warning: None, performance })) => (Outcome::pass(phases.total), performance),
-        Ok(Ok(Observation { warning: Some(limit), performance })) => {
+        Ok(Observation { warning: None, performance }) => (Outcome::pass(phases.total), performance),
+        Ok(Observation { warning: Some(limit), performance }) => {
             (Outcome::warn(limit.fault, one_line(&limit.reason), phases.total), performance)
         }
-        Ok(Err(failure)) => (fault(&failure, phases.total), None),
-        Err(_) => (fault(&trace.interrupted(timeout), phases.total), None),
+        Err(failure) => (fault(&failure, phases.total), None),
     };
     Report { outcome, phases, performance: performance.as_deref().map(one_line) }
+}
+
+/// What there is to say of an attempt that was dropped at its deadline.
+pub fn expired(trace: &Trace) -> Report {
+    let interrupted = trace.interrupted();
+    let phases = trace.end();
+    Report { outcome: fault(&interrupted, phases.total), phases, performance: None }
 }
 
 fn fault(failure: &Failure, latency: Duration) -> Outcome {

@@ -110,7 +110,7 @@ pub struct Phases {
 #[derive(Debug)]
 pub struct Trace {
     started: Mono,
-    deadline: Option<Mono>,
+    timeout: Duration,
     /// The place in [`Phase::ALL`] of what is being done, or [`NOTHING`].
     current: AtomicUsize,
     /// Since then, in nanoseconds since `started`.
@@ -122,6 +122,9 @@ pub struct Trace {
 
 /// No phase is under way.
 const NOTHING: usize = usize::MAX;
+
+/// Nor will one be.
+const OVER: usize = NOTHING - 1;
 
 /// A phase that was not completed.
 const ABSENT: u64 = u64::MAX;
@@ -135,28 +138,30 @@ enum Measured {
     FirstByte,
 }
 
+#[cfg(test)]
 impl Default for Trace {
+    /// Nobody waits for its end.
     fn default() -> Self {
-        Self::new(clock::mono(), None)
+        Self::until(Duration::from_secs(600))
     }
 }
 
 impl Trace {
     /// A trace that begins now and ends after `timeout`.
     pub fn until(timeout: Duration) -> Self {
-        let started = clock::mono();
-        Self::new(started, Some(started + timeout))
+        Self {
+            started: clock::mono(),
+            timeout,
+            current: AtomicUsize::new(NOTHING),
+            since: AtomicU64::new(0),
+            done: [const { AtomicU64::new(ABSENT) }; 4],
+            peer: Mutex::default(),
+        }
     }
 
-    fn new(started: Mono, deadline: Option<Mono>) -> Self {
-        let (current, since) = (AtomicUsize::new(NOTHING), AtomicU64::new(0));
-        let done = [const { AtomicU64::new(ABSENT) }; 4];
-        Self { started, deadline, current, since, done, peer: Mutex::default() }
-    }
-
-    /// When the probe will be interrupted; `None`: never.
-    pub fn deadline(&self) -> Option<Mono> {
-        self.deadline
+    /// When the probe is interrupted.
+    pub fn deadline(&self) -> Mono {
+        self.started + self.timeout
     }
 
     /// The time since the probe began.
@@ -185,8 +190,20 @@ impl Trace {
         self.complete_at(self.nanos());
     }
 
+    /// The probe is over.
+    pub fn end(&self) -> Phases {
+        let phases = self.phases();
+        self.current.store(OVER, Relaxed);
+        phases
+    }
+
+    /// Whether the probe is over.
+    pub fn has_ended(&self) -> bool {
+        self.current.load(Relaxed) == OVER
+    }
+
     /// What was measured up to now. A phase that was not completed is absent.
-    pub fn phases(&self) -> Phases {
+    fn phases(&self) -> Phases {
         let done = |which: Measured| {
             let nanos = self.done[which as usize].load(Relaxed);
             (nanos != ABSENT).then(|| Duration::from_nanos(nanos))
@@ -203,8 +220,8 @@ impl Trace {
     /// What the deadline interrupted.
     ///
     /// A name server that does not answer is a fault of name resolution rather than of the target.
-    pub fn interrupted(&self, timeout: Duration) -> Failure {
-        let timeout = duration::format(timeout);
+    pub fn interrupted(&self) -> Failure {
+        let timeout = duration::format(self.timeout);
         let Some(phase) = Phase::ALL.get(self.current.load(Relaxed)) else {
             return Failure::new(Fault::Timeout, format!("timed out after {timeout}"));
         };
@@ -279,8 +296,8 @@ mod tests {
 
     #[test]
     fn says_what_was_interrupted() {
-        let trace = Trace::default();
-        let reason = |trace: &Trace| trace.interrupted(Duration::from_secs(10));
+        let trace = Trace::until(Duration::from_secs(10));
+        let reason = Trace::interrupted;
         assert_eq!(reason(&trace).reason, "timed out after 10s");
         trace.enter(Phase::Dns);
         assert_eq!(reason(&trace).fault, Fault::Dns);

@@ -183,8 +183,9 @@ impl Driver {
     }
 
     /// When [`wake`](Self::wake) is due.
-    pub fn next_wake(&self) -> Option<Mono> {
-        self.shard.next_wake().into_iter().chain(self.coordinator.next_wake()).min()
+    pub fn next_wake(&mut self) -> Option<Mono> {
+        let deadline = self.pool.next_deadline();
+        [self.shard.next_wake(), self.coordinator.next_wake(), deadline].into_iter().flatten().min()
     }
 
     /// Whether a single round is over.
@@ -194,18 +195,26 @@ impl Driver {
 
     /// Does what is due.
     pub fn wake(&mut self) {
+        self.probed([]);
         self.schedule(shard::Input::Wake);
         self.coordinate(coordinator::Input::Wake);
     }
 
-    /// Takes the results of probes in that have ended at about the same time.
+    /// Takes the results of probes in that have ended at about the same time, and of those whose time is over.
     pub fn probed(&mut self, ended: impl IntoIterator<Item = Done>) {
         let now = clock::now();
-        for Done { check, attempt, report } in ended {
-            self.pool.ended(check, attempt);
-            self.shard.handle(now, shard::Input::Probed { check, attempt, outcome: report.outcome }, &mut self.effects);
+        for done in ended {
+            self.pool.ended(done.check, done.attempt);
+            self.judge(now, done);
+        }
+        while let Some(done) = self.pool.overdue(now.mono) {
+            self.judge(now, done);
         }
         self.carry_out(now);
+    }
+
+    fn judge(&mut self, now: Now, Done { check, attempt, report }: Done) {
+        self.shard.handle(now, shard::Input::Probed { check, attempt, outcome: report.outcome }, &mut self.effects);
     }
 
     /// Tells the coordinator of what became of a delivery, or of a fault of our own.

@@ -7,6 +7,7 @@ pub mod build;
 pub mod committer;
 pub mod control;
 pub mod daemon;
+mod deadlines;
 pub mod drained;
 pub mod driver;
 pub mod hands;

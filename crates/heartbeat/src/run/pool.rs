@@ -1,4 +1,4 @@
-//! The prober pool: probes in flight, each a task under its own deadline.
+//! The prober pool: probes in flight, each a task, and their deadlines.
 //!
 //! It decides nothing: how many run at once, and which, is the shard's business. What is absent on purpose: connections that
 //! outlive a probe, and retries.
@@ -9,12 +9,14 @@ use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 use std::time::Duration;
 
+use heartbeat_core::Mono;
 use heartbeat_core::id::IdHasher;
 use heartbeat_core::shard::CheckKey;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-use crate::probe::{self, Prober, Report};
+use super::deadlines::Deadlines;
+use crate::probe::{self, Prober, Report, Trace};
 
 /// A probe that has ended.
 #[derive(Debug)]
@@ -32,48 +34,80 @@ pub struct Done {
 pub struct Pool {
     results: mpsc::UnboundedSender<Done>,
     /// The hash is quick rather than safe from whoever chooses the keys: nobody does.
-    running: HashMap<CheckKey, (u64, AbortHandle), BuildHasherDefault<IdHasher>>,
+    running: HashMap<CheckKey, Flight, BuildHasherDefault<IdHasher>>,
+    deadlines: Deadlines,
+}
+
+/// One probe in flight.
+#[derive(Debug)]
+struct Flight {
+    attempt: u64,
+    task: AbortHandle,
+    trace: Arc<Trace>,
 }
 
 impl Pool {
     /// A pool whose results come out of the returned end.
     pub fn new() -> (Self, mpsc::UnboundedReceiver<Done>) {
         let (results, ended) = mpsc::unbounded_channel();
-        (Self { results, running: HashMap::default() }, ended)
+        (Self { results, running: HashMap::default(), deadlines: Deadlines::default() }, ended)
     }
 
     /// Starts one probe.
     pub fn start(&mut self, check: CheckKey, attempt: u64, prober: Arc<dyn Prober>, timeout: Duration) {
-        let results = self.results.clone();
+        let trace = Arc::new(Trace::until(timeout));
+        self.deadlines.set(timeout, trace.deadline(), (check, attempt));
+        let (results, watched) = (self.results.clone(), Arc::clone(&trace));
         let task = tokio::spawn(async move {
-            let report = probe::run(&*prober, timeout).await;
+            let report = probe::attempt(&*prober, &watched).await;
             // Nobody listens at the end of the program.
             let _ = results.send(Done { check, attempt, report });
         });
-        self.running.insert(check, (attempt, task.abort_handle()));
+        self.running.insert(check, Flight { attempt, task: task.abort_handle(), trace });
+    }
+
+    /// When to call [`overdue`](Self::overdue); `None`: nothing is in flight.
+    pub fn next_deadline(&mut self) -> Option<Mono> {
+        let running = &self.running;
+        self.deadlines.earliest(|(check, attempt)| running.get(&check).is_some_and(|flight| flight.attempt == attempt))
+    }
+
+    /// Ends a probe whose deadline has passed, if there is one. Not one whose result is on its way.
+    pub fn overdue(&mut self, now: Mono) -> Option<Done> {
+        while let Some((check, attempt)) = self.deadlines.pop_due(now) {
+            let Some(flight) = self.landed(check, attempt) else { continue };
+            if !flight.trace.has_ended() {
+                flight.task.abort();
+                return Some(Done { check, attempt, report: probe::expired(&flight.trace) });
+            }
+        }
+        None
     }
 
     /// Forgets a probe that has ended. The answer of one that was abandoned may still come, when the next one runs.
     pub fn ended(&mut self, check: CheckKey, attempt: u64) {
-        if let Entry::Occupied(running) = self.running.entry(check)
-            && running.get().0 == attempt
-        {
-            running.remove();
-        }
+        self.landed(check, attempt);
     }
 
     /// Ends a probe that nobody waits for any more.
     pub fn abandon(&mut self, check: CheckKey) {
-        if let Some((_, task)) = self.running.remove(&check) {
-            task.abort();
+        if let Some(flight) = self.running.remove(&check) {
+            flight.task.abort();
+        }
+    }
+
+    fn landed(&mut self, check: CheckKey, attempt: u64) -> Option<Flight> {
+        match self.running.entry(check) {
+            Entry::Occupied(flight) if flight.get().attempt == attempt => Some(flight.remove()),
+            _ => None,
         }
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        for (_, task) in self.running.values() {
-            task.abort();
+        for flight in self.running.values() {
+            flight.task.abort();
         }
     }
 }
@@ -138,6 +172,26 @@ mod tests {
         pool.abandon(CHECK);
         let dropped = tokio::time::timeout(Duration::from_secs(10), drops.recv()).await;
         assert_eq!(dropped, Ok(Some(())), "the second probe was not ended");
+    }
+
+    #[tokio::test]
+    async fn a_probe_is_ended_at_its_deadline_and_says_so() {
+        let (mut pool, mut results) = Pool::new();
+        let (prober, mut drops) = endless();
+        pool.start(CHECK, 1, prober, Duration::from_millis(50));
+        pool.start(CheckKey(1), 2, Arc::new(Passing), Duration::from_millis(50));
+        tokio::task::yield_now().await;
+        let deadline = pool.next_deadline().expect("two are in flight");
+        assert!(pool.overdue(Mono::ZERO).is_none(), "before its deadline");
+        let late = deadline + TIMEOUT;
+        let done = pool.overdue(late).expect("one has not ended");
+        assert_eq!((done.check, done.attempt), (CHECK, 1));
+        assert_eq!(done.report.outcome.reason.as_ref(), "timed out after 50ms");
+        assert!(pool.overdue(late).is_none(), "the result of the other one is on its way");
+        assert_eq!(results.recv().await.map(|done| done.attempt), Some(2));
+        assert_eq!(pool.next_deadline(), None);
+        let dropped = tokio::time::timeout(Duration::from_secs(10), drops.recv()).await;
+        assert_eq!(dropped, Ok(Some(())));
     }
 
     #[tokio::test]

@@ -45,7 +45,7 @@ pub(super) struct MySql {
     wire: Wire,
     /// The number of the next packet, in either direction.
     sequence: u8,
-    deadline: Option<Mono>,
+    deadline: Mono,
     is_limited: bool,
 }
 
@@ -217,9 +217,10 @@ impl MySql {
 
     /// Has statements end with the probe. A proxy may know better than to set variables: then there is no limit.
     async fn limit(&mut self) -> Result<(), Wrong> {
-        let Some(deadline) = self.deadline.filter(|_| !self.is_limited) else { return Ok(()) };
-        self.is_limited = true;
-        let left = deadline.since(clock::mono()) + GRACE;
+        if std::mem::replace(&mut self.is_limited, true) {
+            return Ok(());
+        }
+        let left = self.deadline.since(clock::mono()) + GRACE;
         let seconds = left.as_secs() + 1;
         // MariaDB reads the first comment alone, MySQL since 5.7.8 the second.
         let sql = format!(

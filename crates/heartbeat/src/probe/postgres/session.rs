@@ -34,7 +34,7 @@ const GRACE: Duration = Duration::from_millis(500);
 /// A session.
 pub(super) struct Postgres {
     wire: Wire,
-    deadline: Option<Mono>,
+    deadline: Mono,
 }
 
 /// Encrypts the connection if wanted, and logs in.
@@ -218,12 +218,9 @@ impl Session for Postgres {
     }
 
     async fn run(&mut self, sql: &str) -> Result<Answer, Wrong> {
-        let limit = self.deadline.map_or(String::new(), |deadline| {
-            let left = deadline.since(clock::mono()) + GRACE;
-            format!("SET LOCAL statement_timeout = {};", left.as_millis())
-        });
+        let left = (self.deadline.since(clock::mono()) + GRACE).as_millis();
         // A line break, for the last line may be a comment.
-        let answer = self.query(&format!("BEGIN; {limit} {sql}\n; COMMIT")).await;
+        let answer = self.query(&format!("BEGIN; SET LOCAL statement_timeout = {left}; {sql}\n; COMMIT")).await;
         if let Err(Wrong::Refused(_)) = &answer {
             self.query("ROLLBACK").await?;
         }

@@ -55,7 +55,7 @@ impl Sqlite {
         path: &Path,
         writes: bool,
         turn: OwnedSemaphorePermit,
-        deadline: Option<Mono>,
+        deadline: Mono,
     ) -> Result<Self, Failure> {
         let (orders, inbox) = mpsc::channel::<Order>();
         let (opened, opening) = oneshot::channel();
@@ -111,7 +111,7 @@ fn ended() -> Failure {
 }
 
 /// Opens the file. Nothing but SQLite may open it: to close it anywhere in this process drops the locks that SQLite has.
-fn connect(path: &Path, writes: bool, deadline: Option<Mono>, gone: Arc<AtomicBool>) -> Result<Connection, Failure> {
+fn connect(path: &Path, writes: bool, deadline: Mono, gone: Arc<AtomicBool>) -> Result<Connection, Failure> {
     let refused = |why: &str| Failure::new(Fault::Refused, format!("cannot open {}: {why}", path.display()));
     match fs::metadata(path) {
         Ok(meta) if meta.is_file() => {}
@@ -123,7 +123,7 @@ fn connect(path: &Path, writes: bool, deadline: Option<Mono>, gone: Arc<AtomicBo
     let mut connection =
         opened.map_err(|error| no_descriptor().unwrap_or_else(|| refused(&refusal(&error).to_string())))?;
     let prepare = || {
-        let left = deadline.map_or(Duration::MAX, |deadline| deadline.since(clock::mono()));
+        let left = deadline.since(clock::mono());
         connection.busy_timeout((left - left / 10).min(LONGEST_LOCK))?;
         connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, LARGEST)?;
         // Unlike an interrupt, this also ends a statement that has not begun yet.
