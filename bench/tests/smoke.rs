@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Something of every case, whether its peers are installed or not.
-const SUBJECTS: [&str; 16] = [
+const SUBJECTS: [&str; 18] = [
     "good probes",
     "http probe",
     "https probe",
@@ -22,6 +22,8 @@ const SUBJECTS: [&str; 16] = [
     "the program in MB",
     "bytes on disk",
     "storing results",
+    "rollups of a year",
+    "the slowest question",
 ];
 
 #[test]

@@ -8,6 +8,7 @@ mod once;
 mod outage;
 mod polls;
 mod responder;
+mod rollups;
 mod scale;
 mod silent;
 mod start;
@@ -39,6 +40,7 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("once", once::run),
     ("idle", idle::run),
     ("storage", storage::run),
+    ("rollups", rollups::run),
 ];
 
 /// The CPU of a call in this very process.

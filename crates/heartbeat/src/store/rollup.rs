@@ -36,9 +36,7 @@ pub struct Rollup {
     pub(super) counts: [u32; VERDICTS.len()],
     /// Of the latencies of passes and warnings, in microseconds: together …
     pub(super) sum: u64,
-    /// … the least …
-    pub(super) least: u32,
-    /// … and the most.
+    /// … and the longest.
     pub(super) most: u32,
 }
 
@@ -48,8 +46,6 @@ pub(super) const VERDICTS: [Verdict; 4] = [Verdict::Pass, Verdict::Warn, Verdict
 /// How long probes took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Latency {
-    /// The quickest.
-    pub least: Duration,
     /// The mean.
     pub mean: Duration,
     /// The slowest.
@@ -64,16 +60,11 @@ impl Rollup {
             Verdict::Pass | Verdict::Warn => u32::try_from(latency.as_micros()).unwrap_or(u32::MAX),
             Verdict::Fail | Verdict::Local => 0,
         };
-        Self { counts, sum: micros.into(), least: micros, most: micros }
+        Self { counts, sum: micros.into(), most: micros }
     }
 
     /// Takes other results in.
     pub fn add(&mut self, other: &Self) {
-        self.least = match (self.timed(), other.timed()) {
-            (_, 0) => self.least,
-            (0, _) => other.least,
-            _ => self.least.min(other.least),
-        };
         self.most = self.most.max(other.most);
         self.sum = self.sum.saturating_add(other.sum);
         for (count, more) in self.counts.iter_mut().zip(other.counts) {
@@ -90,7 +81,7 @@ impl Rollup {
     /// some 3 %.
     pub fn latency(&self) -> Option<Latency> {
         let micros = |micros: u32| Duration::from_micros(micros.into());
-        let latency = Latency { least: micros(self.least), mean: micros(self.mean()), most: micros(self.most) };
+        let latency = Latency { mean: micros(self.mean()), most: micros(self.most) };
         (self.timed() > 0).then_some(latency)
     }
 
@@ -146,6 +137,6 @@ mod tests {
         rollup.add(&Rollup::of(Verdict::Warn, millis(4)));
         rollup.add(&Rollup::of(Verdict::Local, millis(1)));
         rollup.add(&Rollup::of(Verdict::Pass, millis(2)));
-        assert_eq!(rollup.latency(), Some(Latency { least: millis(2), mean: millis(3), most: millis(4) }));
+        assert_eq!(rollup.latency(), Some(Latency { mean: millis(3), most: millis(4) }));
     }
 }

@@ -1,9 +1,8 @@
 //! Rollups as bytes, many in one value.
 //!
-//! They lie in columns: places as gaps, a count for each verdict, and of latencies the mean and how far the least and the most
-//! are from it. A column in which all is the same takes two or three bytes: that is the usual one. Latencies are rounded to a
-//! scale of sixteen steps to a doubling, like the buckets of a histogram: what is left out is mostly noise, and noise cannot
-//! be packed.
+//! They lie in columns: places as gaps, a count for each verdict, and of latencies the mean and how far the most is above it.
+//! A column in which all is the same takes two or three bytes: that is the usual one. Latencies are rounded to a scale of
+//! sixteen steps to a doubling, like the buckets of a histogram: what is left out is mostly noise, and noise cannot be packed.
 
 use std::iter;
 
@@ -23,10 +22,6 @@ const MAX_BYTES: usize = 64 << 10;
 /// How the columns follow the first byte.
 const PLAIN: u8 = 1;
 const DEFLATED: u8 = 2;
-
-/// How the values of a column follow its first byte: one for all, or one each.
-const ALIKE: u8 = 0;
-const EACH: u8 = 1;
 
 /// Takes `more` into `cells`.
 pub(super) fn merge(cells: &mut Cells, more: &[(u16, Rollup)]) {
@@ -76,7 +71,7 @@ impl Packer {
     }
 }
 
-/// Unpacks what [`pack`] or a [`Packer`] made.
+/// Unpacks what [`pack`] or a [`Packer`] made. It keeps its room from list to list.
 pub(super) struct Unpacker {
     inflate: Decompress,
     columns: Vec<u8>,
@@ -84,21 +79,24 @@ pub(super) struct Unpacker {
 
 impl Unpacker {
     pub(super) fn new() -> Self {
-        Self { inflate: Decompress::new(true), columns: Vec::with_capacity(MAX_BYTES) }
+        Self { inflate: Decompress::new(true), columns: vec![0; MAX_BYTES] }
     }
 
-    /// The list, with all places below `slots`.
+    /// Fills the list with what is in the bytes; all places are below `slots`.
     ///
     /// # Errors
-    /// What makes no sense in the bytes.
-    pub(super) fn unpack(&mut self, bytes: &[u8], slots: u16) -> Result<Cells, &'static str> {
+    /// What makes no sense in the bytes. Some of it may be in the list.
+    pub(super) fn unpack(&mut self, bytes: &[u8], slots: u16, cells: &mut Cells) -> Result<(), &'static str> {
+        cells.clear();
         match bytes.split_first() {
-            Some((&PLAIN, columns)) => read_columns(columns, slots),
+            Some((&PLAIN, columns)) => read_columns(columns, slots, cells),
             Some((&DEFLATED, stream)) => {
                 self.inflate.reset(true);
-                self.columns.clear();
-                match self.inflate.decompress_vec(stream, &mut self.columns, FlushDecompress::Finish) {
-                    Ok(Status::StreamEnd) => read_columns(&self.columns, slots),
+                match self.inflate.decompress(stream, &mut self.columns, FlushDecompress::Finish) {
+                    Ok(Status::StreamEnd) => {
+                        let length = usize::try_from(self.inflate.total_out()).unwrap_or(MAX_BYTES);
+                        read_columns(&self.columns[..length], slots, cells)
+                    }
                     Ok(_) => Err("its deflated stream has no end"),
                     Err(_) => Err("its deflated stream is broken"),
                 }
@@ -122,41 +120,41 @@ fn write_columns(cells: &[(u16, Rollup)], bytes: &mut Vec<u8>) {
     let lowest = means().min().unwrap_or(0);
     number(lowest, bytes);
     column(means().map(|mean| mean - lowest), bytes);
-    column(means().zip(timed()).map(|(mean, rollup)| mean.saturating_sub(level(rollup.least))), bytes);
     column(means().zip(timed()).map(|(mean, rollup)| level(rollup.most).saturating_sub(mean)), bytes);
 }
 
-fn read_columns(mut bytes: &[u8], slots: u16) -> Result<Cells, &'static str> {
+fn read_columns(mut bytes: &[u8], slots: u16, cells: &mut Cells) -> Result<(), &'static str> {
     let bytes = &mut bytes;
-    let count = take(bytes)?;
+    let count = take_number(bytes)?;
     if count > slots.into() {
         return Err("it has more rollups than places");
     }
-    let mut cells = Cells::with_capacity(count as usize);
+    let gaps = Column::take(count, bytes)?;
+    let [pass, warn, fail, local] = [(); VERDICTS.len()].map(|()| Column::take(count, bytes));
+    let (pass, warn, fail, local) = (pass?, warn?, fail?, local?);
     let mut next = 0_u32;
-    for gap in take_column(count, bytes)? {
-        let slot = next.saturating_add(gap);
+    for at in 0..count as usize {
+        let slot = next.saturating_add(gaps.get(at));
         let place = u16::try_from(slot).ok().filter(|place| *place < slots).ok_or("it has a place beyond its end")?;
-        cells.push((place, Rollup::default()));
+        let counts = [pass.get(at), warn.get(at), fail.get(at), local.get(at)];
+        cells.push((place, Rollup { counts, ..Rollup::default() }));
         next = slot + 1;
     }
-    for verdict in 0..VERDICTS.len() {
-        for ((_, rollup), value) in cells.iter_mut().zip(take_column(count, bytes)?) {
-            rollup.counts[verdict] = value;
-        }
+    let timed = || cells.iter().filter(|(_, rollup)| rollup.timed() > 0);
+    let count = timed().count() as u32;
+    let lowest = take_number(bytes)?;
+    let (means, above) = (Column::take(count, bytes)?, Column::take(count, bytes)?);
+    let timed = cells.iter_mut().map(|(_, rollup)| rollup).filter(|rollup| rollup.timed() > 0);
+    for (at, rollup) in timed.enumerate() {
+        let mean = lowest.saturating_add(means.get(at));
+        let most = mean.saturating_add(above.get(at));
+        let (Some(mean), Some(most)) = (at_level(mean), at_level(most)) else {
+            return Err("it has an impossible latency");
+        };
+        rollup.sum = u64::from(mean) * u64::from(rollup.timed());
+        rollup.most = most;
     }
-    let mut timed: Vec<&mut Rollup> =
-        cells.iter_mut().map(|(_, rollup)| rollup).filter(|one| one.timed() > 0).collect();
-    let lowest = take(bytes)?;
-    let [means, below, above] = [(); 3].map(|()| take_column(timed.len() as u32, bytes));
-    let impossible = || "it has an impossible latency";
-    for (((rollup, mean), below), above) in timed.iter_mut().zip(means?).zip(below?).zip(above?) {
-        let mean = lowest.saturating_add(mean);
-        rollup.sum = u64::from(at_level(mean).ok_or_else(impossible)?) * u64::from(rollup.timed());
-        rollup.least = mean.checked_sub(below).and_then(at_level).ok_or_else(impossible)?;
-        rollup.most = mean.checked_add(above).and_then(at_level).ok_or_else(impossible)?;
-    }
-    if bytes.is_empty() { Ok(cells) } else { Err("it goes on after its end") }
+    if bytes.is_empty() { Ok(()) } else { Err("it goes on after its end") }
 }
 
 /// Where a latency is on the scale: below 32 us to the microsecond, then in sixteen steps to each doubling.
@@ -166,6 +164,7 @@ fn level(micros: u32) -> u32 {
 }
 
 /// The middle of what lies on one level; `None` if no latency does.
+#[inline]
 fn at_level(level: u32) -> Option<u32> {
     let doublings = (level >> SCALE_BITS).saturating_sub(1);
     let steps = u64::from(level - (doublings << SCALE_BITS));
@@ -173,26 +172,50 @@ fn at_level(level: u32) -> Option<u32> {
     u32::try_from(steps.checked_shl(doublings)? + middle).ok()
 }
 
-/// A value that all have, or all values.
+/// A column: its first byte is how many bytes each value has, the low ones first, or 0 before one number for all.
+enum Column<'a> {
+    Alike(u32),
+    Bytes(&'a [u8]),
+    Words(&'a [[u8; 4]]),
+}
+
 fn column(values: impl Iterator<Item = u32> + Clone, bytes: &mut Vec<u8>) {
     let Some(first) = values.clone().next() else { return };
+    let most = values.clone().max().unwrap_or(first);
     if values.clone().all(|value| value == first) {
-        bytes.push(ALIKE);
+        bytes.push(0);
         number(first, bytes);
+    } else if most <= u8::MAX.into() {
+        bytes.push(1);
+        bytes.extend(values.map(|value| value as u8));
     } else {
-        bytes.push(EACH);
-        values.for_each(|value| number(value, bytes));
+        bytes.push(4);
+        bytes.extend(values.flat_map(u32::to_le_bytes));
     }
 }
 
-fn take_column(count: u32, bytes: &mut &[u8]) -> Result<Vec<u32>, &'static str> {
-    if count == 0 {
-        return Ok(Vec::new());
+impl<'a> Column<'a> {
+    fn take(count: u32, bytes: &mut &'a [u8]) -> Result<Self, &'static str> {
+        if count == 0 {
+            return Ok(Self::Alike(0));
+        }
+        let width = take(1, bytes)?[0];
+        let count = count as usize;
+        match width {
+            0 => Ok(Self::Alike(take_number(bytes)?)),
+            1 => Ok(Self::Bytes(take(count, bytes)?)),
+            4 => Ok(Self::Words(take(4 * count, bytes)?.as_chunks().0)),
+            _ => Err("it has a column of an unknown kind"),
+        }
     }
-    match take_byte(bytes)? {
-        ALIKE => Ok(vec![take(bytes)?; count as usize]),
-        EACH => (0..count).map(|_| take(bytes)).collect(),
-        _ => Err("it has a column of an unknown kind"),
+
+    #[inline]
+    fn get(&self, at: usize) -> u32 {
+        match self {
+            Self::Alike(value) => *value,
+            Self::Bytes(values) => values[at].into(),
+            Self::Words(values) => u32::from_le_bytes(values[at]),
+        }
     }
 }
 
@@ -205,10 +228,10 @@ fn number(mut value: u32, bytes: &mut Vec<u8>) {
     bytes.push(value as u8);
 }
 
-fn take(bytes: &mut &[u8]) -> Result<u32, &'static str> {
+fn take_number(bytes: &mut &[u8]) -> Result<u32, &'static str> {
     let mut value = 0_u64;
     for shift in (0..35).step_by(7) {
-        let byte = take_byte(bytes)?;
+        let byte = take(1, bytes)?[0];
         value |= u64::from(byte & 0x7f) << shift;
         if byte < 0x80 {
             return u32::try_from(value).map_err(|_| TOO_GREAT);
@@ -219,10 +242,10 @@ fn take(bytes: &mut &[u8]) -> Result<u32, &'static str> {
 
 const TOO_GREAT: &str = "it has a number that is too great";
 
-fn take_byte(bytes: &mut &[u8]) -> Result<u8, &'static str> {
-    let (first, rest) = bytes.split_first().ok_or("it ends too early")?;
+fn take<'a>(count: usize, bytes: &mut &'a [u8]) -> Result<&'a [u8], &'static str> {
+    let (taken, rest) = bytes.split_at_checked(count).ok_or("it ends too early")?;
     *bytes = rest;
-    Ok(*first)
+    Ok(taken)
 }
 
 #[cfg(test)]
@@ -238,7 +261,8 @@ mod tests {
     const SLOTS: u16 = 360;
 
     fn unpack(bytes: &[u8]) -> Result<Cells, &'static str> {
-        Unpacker::new().unpack(bytes, SLOTS)
+        let mut cells = Cells::new();
+        Unpacker::new().unpack(bytes, SLOTS, &mut cells).map(|()| cells)
     }
 
     fn rollup() -> impl Strategy<Value = Rollup> {
@@ -267,7 +291,6 @@ mod tests {
                 prop_assert_eq!(found.len(), cells.len());
                 for ((slot, found), (expected_slot, expected)) in found.iter().zip(&cells) {
                     prop_assert_eq!((slot, found.counts), (expected_slot, expected.counts));
-                    prop_assert!(is_near(found.least, expected.least), "{found:?} {expected:?}");
                     prop_assert!(is_near(found.most, expected.most), "{found:?} {expected:?}");
                     prop_assert!(is_near(found.mean(), expected.mean()), "{found:?} {expected:?}");
                 }

@@ -3,7 +3,7 @@
 //! Results lie in the order of time, and a mark (`rolled`, in `meta`) divides those that have been counted from those that have
 //! not. [`advance`] moves it over a slice of them and counts them into tiles, in one transaction, so that each result counts
 //! once, whenever the process dies. One that comes with a time before the mark, because the clock was set back, is counted
-//! [at once](Late). When six hours are over their tiles are folded into rows of single checks, a block of checks at a time.
+//! [at once](Late). When half a day is over its tiles are folded into rows of single checks, a block of checks at a time.
 //!
 //! Why tiles: a minute of 100,000 checks is some 1,600 of them, and would be 100,000 rows of single checks. Why rows of single
 //! checks: a year of one check would be as many tiles as it has minutes.
@@ -33,7 +33,7 @@ const BLOCK_BITS: u32 = 6;
 const BLOCK: i64 = 1 << BLOCK_BITS;
 
 /// The low bits of a tile's key: its minute.
-const MINUTE_BITS: u32 = 9;
+const MINUTE_BITS: u32 = 10;
 
 const MINUTE: i64 = 60_000;
 
@@ -55,10 +55,10 @@ struct Table {
     times: i64,
 }
 
-const TILES: Table = Table { name: "tiles", slots: BLOCK as u16, pace: MINUTE, times: 360 };
+const TILES: Table = Table { name: "tiles", slots: BLOCK as u16, pace: MINUTE, times: 720 };
 
-/// Six hours are some 500 bytes: several fill a page of the database well.
-const MINUTES: Table = Table { name: "minutes", slots: 360, pace: MINUTE, times: 360 };
+/// Half a day is some 500 to 800 bytes: several fill a page of the database well.
+const MINUTES: Table = Table { name: "minutes", slots: 720, pace: MINUTE, times: 720 };
 const HOURS: Table = Table { name: "hours", slots: 24, pace: 60 * MINUTE, times: 24 };
 const DAYS: Table = Table { name: "days", slots: 1, pace: 24 * 60 * MINUTE, times: 1 };
 
@@ -98,13 +98,13 @@ impl Table {
         format!("{}_bytes", self.name)
     }
 
-    /// What is in a row. One that makes no sense is nothing, and is told.
-    fn unpack(&self, unpacker: &mut Unpacker, key: i64, bytes: &[u8]) -> Cells {
-        unpacker.unpack(bytes, self.slots).unwrap_or_else(|problem| {
+    /// Fills the list with what is in a row. One that makes no sense holds nothing, and is told.
+    fn unpack(&self, unpacker: &mut Unpacker, key: i64, bytes: &[u8], cells: &mut Cells) {
+        if let Err(problem) = unpacker.unpack(bytes, self.slots, cells) {
             let name = self.name;
             tracing::warn!("row {key} of table `{name}` holds no rollups: {problem}; what it held is left out");
-            Cells::new()
-        })
+            cells.clear();
+        }
     }
 }
 
@@ -210,7 +210,7 @@ impl Late {
     }
 }
 
-/// Folds a block of the oldest tiles, if their six hours are over, and says whether they were.
+/// Folds a block of the oldest tiles, if their half day is over, and says whether it was.
 fn fold(connection: &Connection, now: i64) -> rusqlite::Result<bool> {
     let oldest: Option<i64> = connection.query_row("SELECT min(key) FROM tiles", [], |row| row.get(0))?;
     let Some(oldest) = oldest.filter(|key| tile_time(*key) < MINUTES.begin(now)) else { return Ok(false) };
@@ -218,7 +218,7 @@ fn fold(connection: &Connection, now: i64) -> rusqlite::Result<bool> {
     let mut checks = vec![Cells::new(); BLOCK as usize];
     each_tile(connection, &block, |at, tile| {
         for (check, rollup) in tile {
-            checks[usize::from(check)].push((MINUTES.slot(at), rollup));
+            checks[usize::from(*check)].push((MINUTES.slot(at), *rollup));
         }
     })?;
     let first = (block.start() & i64::from(u32::MAX)) >> MINUTE_BITS << BLOCK_BITS;
@@ -245,6 +245,7 @@ struct Rows<'c> {
     read: Statement<'c>,
     write: Statement<'c>,
     unpacker: Unpacker,
+    cells: Cells,
     growth: i64,
 }
 
@@ -256,23 +257,25 @@ impl<'c> Rows<'c> {
             read: connection.prepare(&format!("SELECT cells FROM {name} WHERE key = ?"))?,
             write: connection.prepare(&format!("INSERT OR REPLACE INTO {name} (key, cells) VALUES (?, ?)"))?,
             unpacker: Unpacker::new(),
+            cells: Cells::new(),
             growth: 0,
         })
     }
 
     /// What is in the row with that key.
-    fn get(&mut self, key: i64) -> rusqlite::Result<Cells> {
-        let mut rows = self.read.query([key])?;
-        let Some(row) = rows.next()? else { return Ok(Cells::new()) };
-        let bytes = row.get_ref(0)?.as_blob()?;
-        self.growth -= bytes.len() as i64;
-        Ok(self.table.unpack(&mut self.unpacker, key, bytes))
+    fn get(&mut self, key: i64) -> rusqlite::Result<&mut Cells> {
+        self.cells.clear();
+        if let Some(row) = self.read.query([key])?.next()? {
+            let bytes = row.get_ref(0)?.as_blob()?;
+            self.growth -= bytes.len() as i64;
+            self.table.unpack(&mut self.unpacker, key, bytes, &mut self.cells);
+        }
+        Ok(&mut self.cells)
     }
 
     fn add(&mut self, key: i64, more: &Cells, pack: impl FnOnce(&[(u16, Rollup)]) -> Vec<u8>) -> rusqlite::Result<()> {
-        let mut cells = self.get(key)?;
-        packed::merge(&mut cells, more);
-        let bytes = pack(&cells);
+        packed::merge(self.get(key)?, more);
+        let bytes = pack(&self.cells);
         self.growth += bytes.len() as i64;
         self.write.execute(params![key, bytes]).map(drop)
     }
@@ -312,20 +315,29 @@ pub(super) fn read(
     let floor = |at: i64| at.div_euclid(table.pace).saturating_mul(table.pace);
     // A step that begins in time counts as a whole.
     let ceiling = |at: i64| floor(at.saturating_sub(1)).saturating_add(table.pace);
-    let (from, until) = (floor(from.unix_millis()), ceiling(until.unix_millis()));
-    let mut found: Vec<(i64, Rollup)> = Vec::new();
+    let times = floor(from.unix_millis())..ceiling(until.unix_millis());
+    let mut points: Vec<Point> = Vec::new();
+    let mut push = |at: i64, rollup: Rollup| {
+        let begin = Wall::from_unix_millis(floor(at));
+        match points.last_mut() {
+            Some(last) if last.at == begin => last.rollup.add(&rollup),
+            _ if times.contains(&at) => points.push(Point { at: begin, rollup }),
+            _ => {}
+        }
+    };
 
     let mut rows = Rows::of(connection, table)?;
-    for number in numbers(connection, table, from..until)? {
+    for number in numbers(connection, table, &times)? {
         let begin = number * table.span();
-        let cells = rows.get((number << 32) + subject)?;
-        found.extend(cells.into_iter().map(|(slot, rollup)| (begin + i64::from(slot) * table.pace, rollup)));
+        for (slot, rollup) in rows.get((number << 32) + subject)? {
+            push(begin + i64::from(*slot) * table.pace, *rollup);
+        }
     }
     let place = subject.rem_euclid(BLOCK) as u16;
-    for number in numbers(connection, &TILES, from..until)? {
-        each_tile(connection, &block_of(tile(number * MINUTES.span(), subject)), |at, tile| {
+    for number in numbers(connection, &TILES, &times)? {
+        each_tile(connection, &block_of(tile(number * TILES.span(), subject)), |at, tile| {
             if let Ok(index) = tile.binary_search_by_key(&place, |(place, _)| *place) {
-                found.push((floor(at), tile[index].1));
+                push(at, tile[index].1);
             }
         })?;
     }
@@ -333,24 +345,25 @@ pub(super) fn read(
     let mut fresh = connection.prepare(sql)?;
     let mut fresh = fresh.query([mark(connection)?, subject])?;
     while let Some(row) = fresh.next()? {
-        found.push((floor(row.get::<_, i64>(0)? >> TICK_BITS), result(row)?));
+        push(row.get::<_, i64>(0)? >> TICK_BITS, result(row)?);
     }
 
-    found.retain(|(at, _)| (from..until).contains(at));
-    // In order already, but where the clock was set back.
-    found.sort_by_key(|(at, _)| *at);
-    found.dedup_by(|(at, rollup), (before, sum)| {
-        let same = at == before;
-        if same {
-            sum.add(rollup);
-        }
-        same
-    });
-    Ok(found.into_iter().map(|(at, rollup)| Point { at: Wall::from_unix_millis(at), rollup }).collect())
+    // In order already, unless the clock was set back.
+    if !points.is_sorted_by(|one, next| one.at < next.at) {
+        points.sort_by_key(|point| point.at);
+        points.dedup_by(|point, before| {
+            let same = point.at == before.at;
+            if same {
+                before.rollup.add(&point.rollup);
+            }
+            same
+        });
+    }
+    Ok(points)
 }
 
 /// The numbers of the spans, between two times, of which a table may have rows.
-fn numbers(connection: &Connection, table: &Table, times: Range<i64>) -> rusqlite::Result<Range<i64>> {
+fn numbers(connection: &Connection, table: &Table, times: &Range<i64>) -> rusqlite::Result<Range<i64>> {
     let key = |end| {
         let sql = format!("SELECT {end}(key) FROM {}", table.name);
         connection.query_row(&sql, [], |row| row.get::<_, Option<i64>>(0))
@@ -364,14 +377,15 @@ fn numbers(connection: &Connection, table: &Table, times: Range<i64>) -> rusqlit
 fn each_tile(
     connection: &Connection,
     block: &RangeInclusive<i64>,
-    mut each: impl FnMut(i64, Cells),
+    mut each: impl FnMut(i64, &Cells),
 ) -> rusqlite::Result<()> {
     let mut tiles = connection.prepare("SELECT key, cells FROM tiles WHERE key BETWEEN ? AND ? ORDER BY key")?;
     let mut rows = tiles.query([block.start(), block.end()])?;
-    let mut unpacker = Unpacker::new();
+    let (mut unpacker, mut tile) = (Unpacker::new(), Cells::new());
     while let Some(row) = rows.next()? {
         let key = row.get(0)?;
-        each(tile_time(key), TILES.unpack(&mut unpacker, key, row.get_ref(1)?.as_blob()?));
+        TILES.unpack(&mut unpacker, key, row.get_ref(1)?.as_blob()?, &mut tile);
+        each(tile_time(key), &tile);
     }
     Ok(())
 }
@@ -381,7 +395,7 @@ fn tile(millis: i64, subject: i64) -> i64 {
     TILES.key(millis, (subject >> BLOCK_BITS << MINUTE_BITS) + i64::from(MINUTES.slot(millis)))
 }
 
-/// The tiles of the same checks and the same six hours.
+/// The tiles of the same checks and the same half day.
 fn block_of(tile: i64) -> RangeInclusive<i64> {
     let first = tile >> MINUTE_BITS << MINUTE_BITS;
     first..=first + (1 << MINUTE_BITS) - 1

