@@ -1,6 +1,9 @@
 //! Rollups are what a plain sum over the results would be, whatever befalls the clock, the process and the rows.
+#![allow(clippy::disallowed_methods)] // one test kills a process
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write, stdin, stdout};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use heartbeat_core::ledger::{Batch, Ledger, ResultRow};
@@ -12,10 +15,11 @@ use proptest::sample::select;
 use rusqlite::Connection;
 
 use super::{MINUTE, MINUTES, SINGLE, TILES, Table, number, prune};
+use crate::host::env;
 use crate::store::rollup::{Point, Rollup, Step};
 use crate::store::suite::Rig;
 use crate::store::writer::{Durability, Writer};
-use crate::store::{Flush, Opened, Question, points};
+use crate::store::{Flush, Opened, Question, Storage, open, points};
 
 /// 2026-11-21T00:00:00Z: half a day begins.
 const BEGIN: i64 = 1_795_219_200_000;
@@ -321,4 +325,54 @@ async fn the_writer_sees_to_them() {
     assert_eq!(writer.shutdown(Duration::from_secs(60)).await, Durability::Durable);
     assert_eq!(rows(&rig, "tiles"), 2);
     assert_eq!(everything(&rig, "web", Step::Hour)[0].rollup.count(Verdict::Fail), 3);
+}
+
+/// The child's part of the next test: for each line that it is sent it stores the results of 45 minutes, tends, and says so.
+#[test]
+fn child() {
+    let Some(path) = env::variable("ROLLUPS_PATH") else { return };
+    let mut opened = open(&Storage::Sqlite(path.into())).expect("the parent has seen to it");
+    let newest = opened.store.history(1).expect("a history").results.pop();
+    let mut now = newest.map_or(BEGIN, |result| result.at.unix_millis() + 1);
+    for line in stdin().lines() {
+        line.expect("the parent writes text");
+        let results = |at: i64| CHECKS.map(|check| pass(check, at, 1000 + at.unsigned_abs() / 1000 % 700));
+        commit(&mut opened, &(0..90).flat_map(|n| results(now + n * 30_000)).collect::<Vec<_>>());
+        tend(&mut opened);
+        now += 45 * MINUTE;
+        // Not println!: the harness would keep it.
+        writeln!(stdout(), "stored").expect("the parent listens");
+    }
+}
+
+#[test]
+fn nothing_is_counted_twice_or_forgotten_when_the_process_is_killed() {
+    let rig = rig();
+    for round in 0..8 {
+        let name = module_path!().split_once("::").expect("a crate and a module").1;
+        let mut child = Command::new(std::env::current_exe().expect("this test"))
+            .args([&format!("{name}::child"), "--exact", "--nocapture"])
+            .env("ROLLUPS_PATH", rig.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the child starts");
+        let wanted = 11 + round * 5 % 7;
+        // One more than is waited for: the kill comes in the middle of it.
+        let lines = "go\n".repeat(wanted + 1);
+        child.stdin.as_mut().expect("piped").write_all(lines.as_bytes()).expect("the child reads");
+        let answers = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
+        assert_eq!(answers.filter(|line| line.contains("stored")).take(wanted).count(), wanted);
+        child.kill().expect("it was ours");
+        child.wait().expect("it was ours");
+
+        let mut opened = rig.open();
+        assert!(opened.notices.is_empty(), "{:?}", opened.notices);
+        let all = opened.store.history(usize::MAX).expect("a history").results;
+        for (check, step) in CHECKS.iter().flat_map(|check| STEPS.map(|step| (check, step))) {
+            assert_alike(&everything(&rig, check, step), &expected(&all, check, 0, i64::MAX, step), step);
+        }
+        assert_metered(&rig);
+    }
+    assert!(rows(&rig, "minutes") > 0, "some were folded");
 }
