@@ -70,8 +70,10 @@ impl Engine {
         };
         let wiring = Wiring { checks: ids.iter().map(wire).collect(), ..Wiring::default() };
         engine.coordinate(coordinator::Input::Replanned(wiring));
-        let checks =
-            ids.into_iter().map(|id| CheckSpec { id, place: 0, policy, host: None, target: 1, manner: 1 }).collect();
+        let checks = ids
+            .into_iter()
+            .map(|id| CheckSpec { id, place: 0, policy: policy.into(), host: None, target: 1, manner: 1 })
+            .collect();
         let limits = Limits { probes: 100_000, per_host: 100_000 };
         engine.schedule(shard::Input::Replanned { checks, limits, records: BTreeMap::new() });
         // By then every check is up, and no state changes any more.

@@ -60,7 +60,7 @@ impl Runner {
         let spec = |planned: &Planned| CheckSpec {
             id: planned.id.clone(),
             place: 0,
-            policy: planned.policy,
+            policy: planned.policy.into(),
             host: None,
             target: 0,
             manner: 0,

@@ -1,6 +1,7 @@
 //! Who is bound to whom, as configured, and the index that is made of it.
 
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::groups::Group;
@@ -60,7 +61,7 @@ pub struct ActionWiring {
 }
 
 /// A check with everything that a change of it may move.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Check {
     pub(super) alerts: Vec<Id>,
     pub(super) depends_on: Vec<Id>,
@@ -72,7 +73,8 @@ pub(super) struct Check {
 /// The wiring, to be looked up from either end.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Index {
-    pub(super) checks: IdMap<Check>,
+    /// Most checks are bound as others are, and share what is said of it.
+    pub(super) checks: IdMap<Arc<Check>>,
     pub(super) groups: BTreeMap<Id, Group>,
     pub(super) actions: BTreeMap<Id, Action>,
     pub(super) alerts: Vec<Id>,
@@ -85,18 +87,23 @@ impl Index {
         for (timer, action) in (0..).zip(wiring.actions) {
             index.actions.insert(action.id, Action::new(timer, action.policy));
         }
+        index.checks.reserve(wiring.checks.len());
+        let mut last: Option<Arc<Check>> = None;
         for CheckWiring { id, actions, alerts, depends_on, remind, .. } in wiring.checks {
             for action in &actions {
                 if let Some(action) = index.actions.get_mut(action) {
                     action.checks.push(id.clone());
                 }
             }
-            index.checks.insert(id, Check { alerts, depends_on, remind, actions, groups: Vec::new() });
+            let check = Check { alerts, depends_on, remind, actions, groups: Vec::new() };
+            let check = last.filter(|last| **last == check).unwrap_or_else(|| Arc::new(check));
+            index.checks.insert(id, check.clone());
+            last = Some(check);
         }
         for GroupWiring { id, checks, down_when } in wiring.groups {
             for check in &checks {
                 if let Some(check) = index.checks.get_mut(check) {
-                    check.groups.push(id.clone());
+                    Arc::make_mut(check).groups.push(id.clone());
                 }
             }
             index.groups.insert(id, Group::new(checks, down_when));

@@ -45,7 +45,7 @@ pub struct CheckSpec {
     /// A number of the planner's, which comes back with every probe: where it finds what probes this check.
     pub place: u32,
     /// How it is scheduled and judged.
-    pub policy: Policy,
+    pub policy: Arc<Policy>,
     /// The address and port that [`Limits::per_host`] counts by; `None`: not limited so.
     pub host: Option<Arc<str>>,
     /// A fingerprint of kind and target: with another one, what was counted does not count any more.
@@ -198,7 +198,7 @@ enum Phase {
 impl Slot {
     /// The pace that it is probed at now.
     fn period(&self) -> Duration {
-        let Policy { interval, fast_interval, .. } = self.spec.policy;
+        let Policy { interval, fast_interval, .. } = *self.spec.policy;
         if is_counting(&self.record) { fast_interval.min(interval) } else { interval }
     }
 
@@ -434,6 +434,8 @@ impl Shard {
         self.turns = Turns::new(limits);
         let mut gone = core::mem::take(&mut self.keys);
         let added = checks.iter().filter(|spec| !gone.contains_key(&spec.id)).count();
+        // To the place: what a list that grows sets aside would never be used.
+        self.slots.reserve_exact(added.saturating_sub(self.free.len()));
         for spec in checks {
             let id = spec.id.clone();
             let index = match gone.remove(&id) {

@@ -1,6 +1,7 @@
 //! The shard by itself: answers that come late, twice, for others or never.
 
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use core::time::Duration;
 use std::vec::Vec;
 
@@ -24,8 +25,14 @@ fn plan(ids: &[&str], probes: u32, target: u64) -> Input {
 }
 
 fn plan_in_a_manner(ids: &[&str], probes: u32, target: u64, manner: u64) -> Input {
-    let spec =
-        |id: &&str| CheckSpec { id: Id::from(*id), place: 0, policy: Policy::default(), host: None, target, manner };
+    let spec = |id: &&str| CheckSpec {
+        id: Id::from(*id),
+        place: 0,
+        policy: Policy::default().into(),
+        host: None,
+        target,
+        manner,
+    };
     let limits = Limits { probes, per_host: 1 };
     Input::Replanned { checks: ids.iter().map(spec).collect(), limits, records: BTreeMap::new() }
 }
@@ -118,7 +125,7 @@ fn what_a_standstill_has_touched_can_only_pass() {
     let two = || {
         let mut shard = Shard::new(Mode::Daemon);
         let Input::Replanned { mut checks, limits, records } = plan(&["web", "db"], 10, 1) else { unreachable!() };
-        checks[1].policy.interval = ms(2_000);
+        Arc::make_mut(&mut checks[1].policy).interval = ms(2_000);
         handle(&mut shard, at(0), Input::Replanned { checks, limits, records });
         handle(&mut shard, at(1), Input::Probed { check: CheckKey(1), attempt: 2, outcome: Outcome::pass(ms(1)) });
         shard
@@ -132,7 +139,7 @@ fn what_a_standstill_has_touched_can_only_pass() {
 fn nobody_is_put_off_for_ever() {
     let mut shard = probing();
     let Input::Replanned { mut checks, limits, records } = plan(&["web"], 10, 1) else { unreachable!() };
-    checks[0].policy.interval = ms(500);
+    Arc::make_mut(&mut checks[0].policy).interval = ms(500);
     handle(&mut shard, at(1), Input::Replanned { checks, limits, records });
     handle(&mut shard, at(2), answer(1, Outcome::pass(ms(1))));
     // A scheduler that is always seconds late must still do its work.

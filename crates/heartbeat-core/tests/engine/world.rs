@@ -58,7 +58,7 @@ impl Plan {
         let spec = |(id, check): (&Id, &Check)| CheckSpec {
             id: id.clone(),
             place: 0,
-            policy: check.policy,
+            policy: check.policy.into(),
             host: check.host.clone(),
             target: check.target,
             manner: check.target,

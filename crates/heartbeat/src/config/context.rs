@@ -1,6 +1,9 @@
 //! What decoding may know of the world, and where it reports to.
 
+use std::any::Any;
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::node::{Node, Span};
 use super::problem::{Problem, Problems};
@@ -24,7 +27,12 @@ pub struct Context<'a> {
     pub(super) asked_for: Vec<&'static str>,
     /// Whether the result is wanted as a tree too, for `config show`.
     pub showing: bool,
+    /// What was decoded lately and may come again.
+    shared: VecDeque<Arc<dyn Any + Send + Sync>>,
 }
+
+/// So many things are remembered to be [shared](Context::share).
+const REMEMBERED: usize = 16;
 
 impl<'a> Context<'a> {
     /// A context in which `${NAME}` is looked up in `variables`.
@@ -37,6 +45,7 @@ impl<'a> Context<'a> {
             partial: false,
             asked_for: Vec::new(),
             showing: false,
+            shared: VecDeque::new(),
         }
     }
 
@@ -50,7 +59,24 @@ impl<'a> Context<'a> {
             partial: false,
             asked_for: Vec::new(),
             showing: false,
+            shared: VecDeque::new(),
         }
+    }
+
+    /// One copy for all that are equal: of very many checks most say the same, by their templates and the defaults. Only
+    /// what came lately is looked through, so that what never comes twice costs little.
+    pub fn share<T: PartialEq + Send + Sync + 'static>(&mut self, value: T) -> Arc<T> {
+        let same = |known: &Arc<dyn Any + Send + Sync>| {
+            known.downcast_ref::<T>().filter(|known| **known == value)?;
+            Arc::clone(known).downcast::<T>().ok()
+        };
+        if let Some(known) = self.shared.iter().find_map(same) {
+            return known;
+        }
+        let value = Arc::new(value);
+        self.shared.truncate(REMEMBERED - 1);
+        self.shared.push_front(value.clone());
+        value
     }
 
     /// Reports an error and returns `None`, so that a decoder can end with it.

@@ -28,7 +28,7 @@ pub struct Check {
     /// What the kind decoded.
     pub spec: Box<dyn probe::Spec>,
     /// How it is scheduled and judged.
-    pub policy: Policy,
+    pub policy: Arc<Policy>,
     /// The actions bound to it.
     pub actions: Arc<[Id]>,
     /// The alerts that it tells.
@@ -66,7 +66,7 @@ impl Check {
 
     /// What messages may say about it: its id, name, kind, target, labels, runbook and plain values.
     pub fn about(&self) -> About {
-        let Policy { interval, fast_interval, timeout, fall, rise, .. } = self.policy;
+        let Policy { interval, fast_interval, timeout, fall, rise, .. } = *self.policy;
         let spans = [("interval", interval), ("fast_interval", fast_interval), ("timeout", timeout)]
             .map(|(key, value)| (key, crate::config::values::duration::format(value)));
         let numbers = [("fall", fall.to_string()), ("rise", rise.to_string()), ("takedown", self.takedown.to_string())];
@@ -88,7 +88,7 @@ impl Check {
 
 /// What every kind of check has.
 pub(super) struct Common {
-    policy: Policy,
+    policy: Arc<Policy>,
     pub(super) actions: Names,
     pub(super) alerts: Option<Names>,
     pub(super) depends_on: Names,
@@ -143,6 +143,7 @@ pub(super) fn common(fields: &mut Fields<'_, '_, '_>, id: &str) -> Common {
         fields.context().problems.push(Problem::warning(at, message));
     }
     let policy = Policy { interval, fast_interval, timeout, fall: fall.0, rise: rise.0, remind };
+    let policy = fields.context().share(policy);
 
     let actions = fields.or("actions", "The actions that are promoted and demoted with this check.", Names::default());
     let alerts = fields.optional("alerts", "The alerts that it tells; all of them if it is left out.");

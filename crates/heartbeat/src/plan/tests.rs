@@ -59,7 +59,7 @@ fn the_smallest_file_is_enough() {
     assert_eq!(check_ids(&plan), ["example.org"]);
     assert_eq!(alert_ids(&plan), ["ops@example.org"]);
     let check = &plan.checks[0];
-    assert_eq!(check.policy, heartbeat_core::policy::Policy::default());
+    assert_eq!(*check.policy, heartbeat_core::policy::Policy::default());
     assert_eq!(ids(&*check.alerts, |id| id.as_str()), ["ops@example.org"]);
     assert!(check.takedown);
     assert_eq!(plan.alerts[0].spec.target(), "ops@example.org over smtp://localhost:25");

@@ -28,7 +28,7 @@ const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 const ADDRESSES: usize = 8;
 
 /// How to get to a target.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Way {
     /// Which addresses, in which order.
     pub family: Family,

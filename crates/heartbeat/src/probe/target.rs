@@ -1,6 +1,7 @@
 //! The URL that a check is of.
 
 use std::fmt;
+use std::sync::Arc;
 
 use url::{Host, Url};
 
@@ -9,7 +10,7 @@ use crate::config::{Context, Node, Shape, Value};
 
 /// A URL with a host. It may hold a user and a password; those are never shown.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Target(Url);
+pub struct Target(Arc<Url>);
 
 const NOUN: &str = "a URL such as `https://example.org/` or `tcp://example.org:22`";
 
@@ -19,7 +20,7 @@ impl Target {
         if self.0.username().is_empty() && self.0.password().is_none() {
             return self.0.as_str().to_owned();
         }
-        let mut url = self.0.clone();
+        let mut url = Url::clone(&self.0);
         // Refused only for URLs without a host, and there is none of these here.
         let _ = url.set_password(None);
         let _ = url.set_username("");
@@ -44,6 +45,12 @@ impl Target {
     /// The whole, with user and password.
     pub fn url(&self) -> &Url {
         &self.0
+    }
+
+    /// The URL as a server is asked for it: user and password go elsewhere, and a fragment nowhere. Most URLs are so
+    /// already, and shared.
+    pub fn plain(&self) -> Arc<Url> {
+        plain(&self.0)
     }
 
     /// User and password as text; `None` without a user.
@@ -73,6 +80,19 @@ pub fn host(url: &Url) -> String {
     }
 }
 
+/// See [`Target::plain`].
+pub fn plain(url: &Arc<Url>) -> Arc<Url> {
+    let mut url = Arc::clone(url);
+    if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
+        let url = Arc::make_mut(&mut url);
+        // Refused only for URLs without a host, and there is none of these here.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        url.set_fragment(None);
+    }
+    url
+}
+
 /// `%40` is `@`; what is not an escape stands.
 pub fn percent_decode(text: &str) -> String {
     percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
@@ -97,7 +117,7 @@ impl Value for Target {
                 context.error(node.span, format!("expected {NOUN}, found one without a host"))
             }
             Ok(url) if url.port() == Some(0) => context.error(node.span, "expected a port from 1 to 65535, found 0"),
-            Ok(url) if url.host_str().is_some_and(|host| !host.is_empty()) => Some(Self(url)),
+            Ok(url) if url.host_str().is_some_and(|host| !host.is_empty()) => Some(Self(Arc::new(url))),
             Ok(_) => context.error(node.span, format!("expected {NOUN}, found one without a host")),
             // The text may hold a password: it is not repeated.
             Err(error) => context.error(node.span, format!("expected {NOUN}: {error}")),
@@ -128,7 +148,7 @@ mod tests {
     use super::*;
 
     fn target(text: &str) -> Target {
-        Target(Url::parse(text).expect("a URL"))
+        Target(Arc::new(Url::parse(text).expect("a URL")))
     }
 
     #[test]

@@ -44,12 +44,12 @@ pub enum Depth {
 }
 
 /// What a check says about TLS.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Options {
     depth: Depth,
     ca: Option<PathBuf>,
     client: Option<(PathBuf, PathBuf)>,
-    server_name: Option<ServerName<'static>>,
+    server_name: Option<Box<ServerName<'static>>>,
 }
 
 impl Options {
@@ -94,7 +94,7 @@ impl Options {
         };
         let server_name = match name.map(ServerName::try_from) {
             None => None,
-            Some(Ok(name)) => Some(name),
+            Some(Ok(name)) => Some(Box::new(name)),
             Some(Err(_)) => {
                 fields.error("server_name", "expected a host name or an address for `server_name`");
                 return None;
@@ -180,7 +180,7 @@ impl Options {
 #[derive(Debug)]
 pub struct Client {
     manner: Arc<Manner>,
-    server_name: Option<ServerName<'static>>,
+    server_name: Option<Box<ServerName<'static>>>,
 }
 
 /// How connections are made, whoever is at the other end.
@@ -252,7 +252,7 @@ impl Client {
         }
         trace.enter(Phase::Tls);
         let name = match &self.server_name {
-            Some(name) => name.clone(),
+            Some(name) => ServerName::clone(name),
             None => ServerName::try_from(host.to_owned())
                 .map_err(|_| Failure::new(Fault::Tls, format!("{host} is no name that a certificate can have")))?,
         };

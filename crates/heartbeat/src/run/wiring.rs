@@ -1,5 +1,6 @@
 //! What the engine needs to know of a plan.
 
+use std::collections::HashSet;
 use std::fmt::{self, Write as _};
 use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::Arc;
@@ -59,13 +60,22 @@ pub const FLAG_TARGET: u64 = 1;
 
 /// For the shard.
 pub fn shard(plan: &Plan) -> Vec<CheckSpec> {
+    let mut hosts: HashSet<Arc<str>> = HashSet::new();
+    let mut host = |address: String| match hosts.get(address.as_str()) {
+        Some(known) => known.clone(),
+        None => {
+            let host: Arc<str> = address.into();
+            hosts.insert(host.clone());
+            host
+        }
+    };
     (0..)
         .zip(&plan.checks)
         .map(|(place, check)| CheckSpec {
             id: check.id.clone(),
             place,
-            policy: check.policy,
-            host: check.spec.address().map(Arc::from),
+            policy: check.policy.clone(),
+            host: check.spec.address().map(&mut host),
             target: check.target,
             manner: manner(check),
         })

@@ -8,6 +8,13 @@ use crate::config::{Context, Node, Problem, Shape, Value};
 #[derive(Clone, Debug)]
 pub struct Pattern(pub Regex);
 
+/// By what was written.
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_str() == other.0.as_str()
+    }
+}
+
 /// The most memory that one compiled expression may take.
 const SIZE_LIMIT: usize = 1 << 20;
 

@@ -1,12 +1,13 @@
 //! What is asked for, and how it is written down.
 
 use std::net::Ipv6Addr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use heartbeat_core::outcome::Fault;
-use http::header::{CONTENT_LENGTH, HOST};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, HOST, USER_AGENT};
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderName, Method, Request, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 use http_body_util::Full;
 use url::{Position, Url};
 
@@ -18,12 +19,18 @@ pub(super) struct Asked {
     /// The method.
     pub(super) method: Method,
     /// What is asked for; with scheme and host.
-    pub(super) url: Url,
-    /// The headers, all of them but `Host`.
+    pub(super) url: Arc<Url>,
+    /// The headers that are not the [usual](USUAL) ones: of most checks none.
     pub(super) headers: HeaderMap,
     /// The body.
     pub(super) body: Bytes,
 }
+
+/// What we say that we are.
+const AGENT: &str = concat!("heartbeat/", env!("CARGO_PKG_VERSION"));
+
+/// What every client sends, unless a check has its own word for it.
+const USUAL: [(HeaderName, &str); 3] = [(USER_AGENT, AGENT), (ACCEPT, "*/*"), (ACCEPT_ENCODING, "gzip, deflate")];
 
 /// To whom a request in HTTP/1.1 is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +42,11 @@ pub(super) enum Form {
 }
 
 impl Asked {
+    /// What is sent besides its own headers.
+    fn usual(&self) -> impl Iterator<Item = (HeaderName, &'static str)> {
+        USUAL.into_iter().filter(|(name, _)| !self.headers.contains_key(name))
+    }
+
     /// The request in HTTP/1.1 (RFC 9112, sections 3 and 5). Of a URL nothing has to be refused here: it is ASCII without
     /// blanks and control characters (URL Standard, section 4.5).
     pub(super) fn http1(&self, form: Form) -> Vec<u8> {
@@ -51,6 +63,7 @@ impl Asked {
             request.extend_from_slice(b"\r\n");
         };
         self.headers.iter().for_each(|(name, value)| field(name.clone(), value.as_bytes()));
+        self.usual().for_each(|(name, value)| field(name, value.as_bytes()));
         if !self.headers.contains_key(HOST) {
             field(HOST, authority(&self.url).as_bytes());
         }
@@ -74,6 +87,7 @@ impl Asked {
         let authority = Authority::try_from(authority(&self.url)).map_err(|_| unfit("the host"))?;
         // The host stands in the URL alone: what the check says of it goes there.
         let mut headers = self.headers.clone();
+        headers.extend(self.usual().map(|(name, value)| (name, HeaderValue::from_static(value))));
         let named = headers.remove(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
         let scheme = if self.url.scheme() == "https" { Scheme::HTTPS } else { Scheme::HTTP };
         let uri = Uri::builder().scheme(scheme).authority(named.unwrap_or(authority)).path_and_query(path);

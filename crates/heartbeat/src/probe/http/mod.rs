@@ -61,15 +61,22 @@ struct Http {
     target: Target,
     method: Method,
     headers: Vec<(HeaderName, Secret)>,
-    body: Option<Secret>,
-    auth: Option<Auth>,
+    /// Most checks have none of these four, and there may be very many checks.
+    body: Option<Box<Secret>>,
+    auth: Option<Box<Auth>>,
+    proxy: Option<Box<ProxySpec>>,
+    tls: Option<Box<tls::Options>>,
+    terms: Arc<Terms>,
+}
+
+/// What a probe goes by, whatever it asks for. Most checks share theirs with others.
+#[derive(Debug, PartialEq)]
+struct Terms {
     redirects: u32,
     version: Offer,
     way: Way,
-    proxy: Option<ProxySpec>,
-    tls: tls::Options,
     body_limit: usize,
-    rules: Arc<Rules>,
+    rules: Rules,
     expect: Limits,
     warn: Limits,
 }
@@ -108,7 +115,7 @@ fn decode(fields: &mut Fields<'_, '_, '_>) -> Option<Box<dyn Spec>> {
     let headers =
         fields.optional("headers", "Headers of the request. Each value is a secret, and goes to this host only.");
     let headers = request_headers(fields, headers.unwrap_or_default());
-    let body = fields.optional("body", "The body of the request; treated as a secret.");
+    let body: Option<Secret> = fields.optional("body", "The body of the request; treated as a secret.");
     let auth = auth(fields, target.as_ref());
     let redirects: u32 = fields.or("redirects", "How many redirects are followed; 0: none.", REDIRECTS);
     if redirects > REDIRECTS {
@@ -132,21 +139,16 @@ fn decode(fields: &mut Fields<'_, '_, '_>) -> Option<Box<dyn Spec>> {
         fields.error("http", "without TLS nothing is negotiated: `http` must be `1.1` or `2`");
     }
     let (expect, rules) = expect?;
+    let body_limit = usize::try_from(body_limit).unwrap_or(usize::MAX);
     Some(Box::new(Http {
         target: target?,
         method: method.0,
         headers: headers?,
-        body,
-        auth: auth?,
-        redirects,
-        version,
-        way,
-        proxy: proxy?,
-        tls: tls?,
-        body_limit: usize::try_from(body_limit).unwrap_or(usize::MAX),
-        rules: Arc::new(rules),
-        expect,
-        warn,
+        body: body.map(Box::new),
+        auth: auth?.map(Box::new),
+        proxy: proxy?.map(Box::new),
+        tls: Some(tls?).filter(|tls| *tls != tls::Options::default()).map(Box::new),
+        terms: fields.context().share(Terms { redirects, version, way, body_limit, rules, expect, warn }),
     }))
 }
 
@@ -237,7 +239,7 @@ impl Http {
             value.set_sensitive(true);
             headers.insert(name.clone(), value);
         }
-        let authorization = match &self.auth {
+        let authorization = match self.auth.as_deref() {
             None => None,
             Some(Auth::Basic(user, password)) => {
                 let password = password.as_ref().map(|secret| secret.reveal(&env::variable)).transpose()?;
@@ -282,25 +284,21 @@ impl Spec for Http {
         let body = self.body.as_ref().map(|secret| secret.reveal(&env::variable)).transpose()?;
         let asked = Asked {
             method: self.method.clone(),
-            url: self.target.url().clone(),
+            url: self.target.plain(),
             headers: self.own_headers()?,
             body: Bytes::from(body.unwrap_or_default()),
         };
-        let proxy = self.proxy.as_ref().map(ProxySpec::build).transpose()?;
+        let proxy = self.proxy.as_ref().map(|proxy| proxy.build()).transpose()?.map(Box::new);
+        let tls = self.tls.as_deref().cloned().unwrap_or_default();
+        let alpn = self.terms.version.alpn();
         Ok(Box::new(HttpProber {
-            first: Hop::new(asked, proxy.as_ref()),
-            redirects: self.redirects,
-            version: self.version,
-            way: self.way.clone(),
+            first: Hop::new(asked, proxy.as_deref()),
             proxy,
-            tls: self.tls.build(world, self.version.alpn())?,
-            tls_elsewhere: self.tls.elsewhere().build(world, self.version.alpn())?,
+            tls: tls.build(world, alpn)?,
+            tls_elsewhere: tls.elsewhere().build(world, alpn)?,
             resolver: world.resolver().clone(),
-            body_limit: self.body_limit,
             bodies: world.bodies().clone(),
-            rules: self.rules.clone(),
-            expect: self.expect,
-            warn: self.warn,
+            terms: Arc::clone(&self.terms),
         }))
     }
 }

@@ -11,7 +11,7 @@ use heartbeat_core::outcome::Fault;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CONTENT_ENCODING, CONTENT_TYPE, LOCATION, PROXY_AUTHORIZATION, USER_AGENT,
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use tokio::net::TcpStream;
 use url::Url;
 
@@ -19,39 +19,28 @@ use super::answer::{Answer, Body, Wire};
 use super::asked::{Asked, Form};
 use super::body::{Decoder, MOUTHFUL, Watcher};
 use super::proxy::Proxy;
-use super::rules::Rules;
-use super::{Offer, clip, http1, http2};
+use super::{Offer, Terms, clip, http1, http2};
 use crate::probe::budget::Budget;
-use crate::probe::expect::Limits;
-use crate::probe::net::{self, Way};
+use crate::probe::net;
 use crate::probe::resolve::Resolver;
 use crate::probe::{Boxed, Failure, Observation, Phase, Prober, Trace, target, tls};
-
-/// What we say that we are.
-const AGENT: &str = concat!("heartbeat/", env!("CARGO_PKG_VERSION"));
 
 /// Ready to probe.
 pub(super) struct HttpProber {
     /// What the configuration asks for.
     pub(super) first: Hop,
-    pub(super) redirects: u32,
-    pub(super) version: Offer,
-    pub(super) way: Way,
-    pub(super) proxy: Option<Proxy>,
+    pub(super) proxy: Option<Box<Proxy>>,
     pub(super) tls: tls::Client,
     pub(super) tls_elsewhere: tls::Client,
     pub(super) resolver: Resolver,
-    pub(super) body_limit: usize,
     pub(super) bodies: Budget,
-    pub(super) rules: Arc<Rules>,
-    pub(super) expect: Limits,
-    pub(super) warn: Limits,
+    pub(super) terms: Arc<Terms>,
 }
 
 /// A request, ready to go out.
 pub(super) struct Hop {
     asked: Asked,
-    host: String,
+    host: Box<str>,
     port: u16,
     /// The request in HTTP/1.1.
     written: Box<[u8]>,
@@ -59,8 +48,7 @@ pub(super) struct Hop {
 
 impl Hop {
     /// Writes a request down as it goes out, through the proxy if there is one.
-    pub(super) fn new(mut asked: Asked, proxy: Option<&Proxy>) -> Self {
-        complete(&mut asked);
+    pub(super) fn new(asked: Asked, proxy: Option<&Proxy>) -> Self {
         let written = match proxy {
             Some(proxy) if !is_encrypted(&asked.url) => {
                 let mut told = asked.clone();
@@ -70,7 +58,7 @@ impl Hop {
             _ => asked.http1(Form::Origin),
         };
         let (host, port) = (target::host(&asked.url), asked.url.port_or_known_default().unwrap_or(80));
-        Self { asked, host, port, written: written.into() }
+        Self { asked, host: host.into(), port, written: written.into() }
     }
 }
 
@@ -98,17 +86,6 @@ fn elsewhere(url: &Url, failure: Failure) -> Failure {
     Failure::new(failure.fault, format!("{} (redirected to {})", failure.reason, clip(url.as_str())))
 }
 
-/// Adds what every client sends.
-fn complete(asked: &mut Asked) {
-    let _ = asked.url.set_username("");
-    let _ = asked.url.set_password(None);
-    asked.url.set_fragment(None);
-    let usual = [(USER_AGENT, AGENT), (ACCEPT, "*/*"), (ACCEPT_ENCODING, "gzip, deflate")];
-    for (name, value) in usual {
-        asked.headers.entry(name).or_insert(HeaderValue::from_static(value));
-    }
-}
-
 /// Whether what is meant for one URL may be sent to another: the same scheme, host and port, or the same host over TLS
 /// instead of without, both at their usual ports.
 fn is_same_origin(ours: &Url, other: &Url) -> bool {
@@ -127,12 +104,12 @@ impl HttpProber {
     async fn ask<'h>(&self, hop: &'h Hop, trace: &Trace) -> Result<Answer<'h>, Failure> {
         let (via, port) = match &self.proxy {
             Some(proxy) => (proxy.host.as_str(), proxy.port),
-            None => (hop.host.as_str(), hop.port),
+            None => (&*hop.host, hop.port),
         };
-        let stream = net::open(&self.resolver, via, port, &self.way, trace).await?;
+        let stream = net::open(&self.resolver, via, port, &self.terms.way, trace).await?;
         if is_encrypted(&hop.asked.url) {
             Box::pin(self.ask_encrypted(hop, stream, trace)).await
-        } else if self.version == Offer::Http2 && self.proxy.is_none() {
+        } else if self.terms.version == Offer::Http2 && self.proxy.is_none() {
             net::hasten(&stream);
             Box::pin(ask_http2(hop, Wire::Plain(stream), None, trace)).await
         } else {
@@ -159,7 +136,7 @@ impl HttpProber {
         let not_after = tls::not_after(&stream);
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let wire = Wire::Encrypted(Box::new(stream));
-        match (self.version, is_http2) {
+        match (self.terms.version, is_http2) {
             (_, true) => ask_http2(hop, wire, not_after, trace).await,
             (Offer::Http2, false) => Err(Failure::new(Fault::Protocol, "the server does not speak HTTP/2")),
             (_, false) => self.ask_http1(hop, wire, not_after, trace).await,
@@ -173,7 +150,7 @@ impl HttpProber {
         not_after: Option<Wall>,
         trace: &Trace,
     ) -> Result<Answer<'h>, Failure> {
-        let looks_at = |name: &str| LOCATION == name || CONTENT_ENCODING == name || self.rules.looks_at(name);
+        let looks_at = |name: &str| LOCATION == name || CONTENT_ENCODING == name || self.terms.rules.looks_at(name);
         let question = http1::Question { method: &hop.asked.method, looks_at: &looks_at };
         let (status, headers, exchange) = http1::ask(wire, &hop.written, &question, trace).await?;
         Ok(Answer { status, headers, not_after, body: Body::Http1(exchange) })
@@ -182,9 +159,9 @@ impl HttpProber {
     /// Goes where an answer sends us, and on from there.
     async fn go_on(&self, mut status: StatusCode, mut to: String, trace: &Trace) -> Result<Observation, Failure> {
         let mut from: Option<Hop> = None;
-        for _ in 0..self.redirects {
+        for _ in 0..self.terms.redirects {
             let hop = from.as_ref().unwrap_or(&self.first);
-            let hop = Hop::new(self.follow(&hop.asked, status, &to)?, self.proxy.as_ref());
+            let hop = Hop::new(self.follow(&hop.asked, status, &to)?, self.proxy.as_deref());
             let there = |failure| elsewhere(&hop.asked.url, failure);
             let answer = self.ask(&hop, trace).await.map_err(there)?;
             match self.redirect(&answer) {
@@ -194,7 +171,7 @@ impl HttpProber {
             drop(answer);
             from = Some(hop);
         }
-        let reason = format!("more than {} redirects, the last one to {}", self.redirects, clip(&to));
+        let reason = format!("more than {} redirects, the last one to {}", self.terms.redirects, clip(&to));
         Err(Failure::new(Fault::Redirect, reason))
     }
 
@@ -208,7 +185,7 @@ impl HttpProber {
             StatusCode::TEMPORARY_REDIRECT,
             StatusCode::PERMANENT_REDIRECT,
         ];
-        if self.redirects == 0 || !redirects.contains(&status) || self.rules.status.holds(status) {
+        if self.terms.redirects == 0 || !redirects.contains(&status) || self.terms.rules.status.holds(status) {
             return None;
         }
         let location = answer.headers.get(LOCATION)?;
@@ -229,6 +206,7 @@ impl HttpProber {
             StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => asked.method != Method::POST,
             _ => true,
         };
+        let url = target::plain(&Arc::new(url));
         let home = is_same_origin(&self.first.asked.url, &url);
         let mut next = Asked { url, headers: self.first.asked.headers.clone(), ..asked.clone() };
         if !keeps_method {
@@ -251,8 +229,8 @@ impl HttpProber {
     }
 
     async fn judge(&self, mut answer: Answer<'_>, trace: &Trace) -> Result<Observation, Failure> {
-        self.rules.judge_head(answer.status, &answer.headers)?;
-        if self.rules.body.is_empty() {
+        self.terms.rules.judge_head(answer.status, &answer.headers)?;
+        if self.terms.rules.body.is_empty() {
             // Nobody looks at it, but an answer that breaks off is none.
             while answer.body.next().await?.is_some() {
                 tokio::task::consume_budget().await;
@@ -260,14 +238,15 @@ impl HttpProber {
         } else {
             Box::pin(self.judge_body(&answer.headers, &mut answer.body)).await?;
         }
-        if is_encrypted(&self.first.asked.url) && answer.not_after.is_none() && self.expect.certificate.is_some() {
+        if is_encrypted(&self.first.asked.url) && answer.not_after.is_none() && self.terms.expect.certificate.is_some()
+        {
             return Err(Failure::new(Fault::Certificate, "the answer came without TLS, expected a certificate"));
         }
-        self.expect.observe(&self.warn, trace.elapsed(), answer.not_after)
+        self.terms.expect.observe(&self.terms.warn, trace.elapsed(), answer.not_after)
     }
 
     async fn judge_body(&self, headers: &HeaderMap, body: &mut Body<'_>) -> Result<(), Failure> {
-        let watcher = Watcher::new(&self.rules.body, self.body_limit, &self.bodies);
+        let watcher = Watcher::new(&self.terms.rules.body, self.terms.body_limit, &self.bodies);
         let mut decoder = Decoder::new(headers, watcher)?;
         let mouthful = if decoder.is_coded() { MOUTHFUL } else { usize::MAX };
         while let Some(bytes) = body.next().await? {

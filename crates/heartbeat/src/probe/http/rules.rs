@@ -14,7 +14,7 @@ use crate::config::{Context, FieldDoc, Fields, Node, Shape, Value};
 use crate::probe::Failure;
 
 /// The section `expect` as far as it concerns the answer itself.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Rules {
     /// The statuses that pass; none: 2xx.
     pub(super) status: Statuses,
@@ -147,7 +147,7 @@ impl Value for Statuses {
 }
 
 /// What a header must be.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum HeaderRule {
     /// One of its values is just this.
     Is(String),
@@ -232,7 +232,7 @@ impl Value for HeaderRule {
 }
 
 /// What a body must hold.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct BodyRules {
     /// Texts, looked for while the body passes by.
     pub(super) contains: Vec<Needle>,
@@ -286,6 +286,12 @@ pub(super) struct Needle {
     finder: Regex,
 }
 
+impl PartialEq for Needle {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
 impl Needle {
     fn new(text: String) -> Self {
         // A literal is found by the fastest search that the engine has, and never too big for it.
@@ -305,7 +311,7 @@ fn escape(bytes: &[u8]) -> String {
 }
 
 /// One value or a list of them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Few<T>(pub Vec<T>);
 
 impl<T> Default for Few<T> {
