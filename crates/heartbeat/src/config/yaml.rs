@@ -5,7 +5,7 @@
 //! Absent on purpose: several documents in one file, keys that are not text, and tags (`!secret`), which here have no
 //! meaning.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
@@ -21,6 +21,7 @@ pub fn read(source: u16, text: &str, problems: &mut Problems) -> Option<Node> {
         problems,
         stack: Vec::new(),
         anchors: HashMap::new(),
+        keys: HashSet::new(),
         aliased: 0,
         root: None,
         documents: 0,
@@ -61,6 +62,8 @@ struct Reader<'p> {
     problems: &'p mut Problems,
     stack: Vec<Frame>,
     anchors: HashMap<usize, Anchor>,
+    /// The texts of keys, of which most come in every check.
+    keys: HashSet<Arc<str>>,
     aliased: usize,
     root: Option<Node>,
     documents: u32,
@@ -117,7 +120,8 @@ impl Reader<'_> {
             }
             Event::Alias(anchor) => self.alias(anchor, at),
             Event::Scalar(text, style, anchor, tag) => {
-                let node = scalar(&text, style, tag.as_deref(), at)?;
+                let text = if self.key_is_due() { self.key(&text) } else { Arc::from(&*text) };
+                let node = scalar(text, style, tag.as_deref(), at)?;
                 self.finished(node, anchor, 1, 1)
             }
             Event::SequenceStart(anchor, tag) => self.open(at, anchor, tag.as_deref(), Content::List(Vec::new())),
@@ -153,7 +157,14 @@ impl Reader<'_> {
     }
 
     /// The entries of a finished map: each key once, its own before merged ones.
-    fn entries(&mut self, written: Vec<(Key, Node)>, merged: Vec<Node>) -> Vec<(Key, Node)> {
+    fn entries(&mut self, mut written: Vec<(Key, Node)>, merged: Vec<Node>) -> Vec<(Key, Node)> {
+        let is_second =
+            |(place, (key, _)): (usize, &(Key, Node))| written[..place].iter().any(|(other, _)| other.name == key.name);
+        // Most maps are small and right: they need no table.
+        if merged.is_empty() && written.len() <= 8 && !written.iter().enumerate().any(is_second) {
+            written.shrink_to_fit();
+            return written;
+        }
         let mut seen: HashMap<Arc<str>, Span> = HashMap::with_capacity(written.len());
         let mut entries = Vec::with_capacity(written.len());
         for (key, value) in written {
@@ -199,6 +210,19 @@ impl Reader<'_> {
     /// Whether the next node of the innermost collection is a key.
     fn key_is_due(&self) -> bool {
         matches!(self.stack.last(), Some(Frame { content: Content::Map { key: None, .. }, .. }))
+    }
+
+    /// The text of a key, shared with equal ones. Names are keys too, and differ: they are not remembered for ever.
+    fn key(&mut self, text: &str) -> Arc<str> {
+        const REMEMBERED: usize = 256;
+        if let Some(known) = self.keys.get(text) {
+            return known.clone();
+        }
+        let key: Arc<str> = text.into();
+        if self.keys.len() < REMEMBERED {
+            self.keys.insert(key.clone());
+        }
+        key
     }
 
     /// Puts a finished node where it belongs.
@@ -254,7 +278,7 @@ fn merge(merged: &mut Vec<Node>, node: Node) -> Result<(), Problem> {
     Ok(())
 }
 
-fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>, at: Span) -> Result<Node, Problem> {
+fn scalar(text: Arc<str>, style: ScalarStyle, tag: Option<&Tag>, at: Span) -> Result<Node, Problem> {
     let mut quoted = style != ScalarStyle::Plain;
     if let Some(tag) = tag {
         if !tag.is_yaml_core_schema() {
@@ -262,10 +286,10 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>, at: Span) -> Result
         }
         quoted |= tag.suffix == "str";
     }
-    if !quoted && matches!(text, "" | "~" | "null" | "Null" | "NULL") {
+    if !quoted && matches!(&*text, "" | "~" | "null" | "Null" | "NULL") {
         return Ok(Node::null(at));
     }
-    Ok(Node { span: at, body: Body::Scalar(Scalar { text: text.into(), quoted }) })
+    Ok(Node { span: at, body: Body::Scalar(Scalar { text, quoted }) })
 }
 
 fn meaningless(tag: &Tag, at: Span) -> Problem {

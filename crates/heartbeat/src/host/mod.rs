@@ -12,3 +12,4 @@ pub mod process;
 pub mod random;
 pub mod trust;
 pub mod user;
+pub mod zone;

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use heartbeat_core::Id;
+use heartbeat_core::coordinator::Wiring;
+use heartbeat_core::shard::CheckSpec;
 use heartbeat_responder::view::Layout;
 
-use super::board;
+use super::{board, wiring};
 use crate::action::Runner;
 use crate::alert::Channel;
 use crate::message::{About, Style, Texts};
@@ -25,6 +27,8 @@ pub struct Built {
     pub runners: BTreeMap<Id, Arc<Runner>>,
     /// What the responder shows, if there is one.
     pub layout: Option<Layout>,
+    /// What the engine needs to know of the plan, until it knows.
+    wired: Option<(Wiring, Vec<CheckSpec>)>,
 }
 
 impl Built {
@@ -67,7 +71,13 @@ impl Built {
         if !problems.is_empty() {
             return Err(problems);
         }
-        Ok(Self { plan, probers, channels, runners, layout })
+        let wired = Some((wiring::coordinator(&plan), wiring::shard(&plan)));
+        Ok(Self { plan, probers, channels, runners, layout, wired })
+    }
+
+    /// What the engine needs to know, once: it is put together here, beside the loop, for it takes long of many checks.
+    pub fn take_wiring(&mut self) -> (Wiring, Vec<CheckSpec>) {
+        self.wired.take().unwrap_or_default()
     }
 
     /// What probes the check at that place of the plan.

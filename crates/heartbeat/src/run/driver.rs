@@ -25,8 +25,8 @@ use super::build::Built;
 use super::committer::Committer;
 use super::late::Late;
 use super::pool::{Done, Pool};
-use super::{board, drained, wiring};
-use crate::host::clock;
+use super::{board, drained};
+use crate::host::{clock, zone};
 use crate::message;
 use crate::plan::responder::FLAG;
 use crate::plan::{Action, Plan};
@@ -77,7 +77,7 @@ impl Driver {
             pool,
             committer,
             node,
-            zone: TimeZone::system(),
+            zone: zone::local(),
             mode,
             late: Late::default(),
             stood_still: Duration::ZERO,
@@ -105,12 +105,9 @@ impl Driver {
 
     /// Begins to work. `records` is what the store remembers of the checks.
     pub fn begin(&mut self, records: BTreeMap<Id, Arc<CheckRecord>>) {
-        self.coordinate(coordinator::Input::Replanned(wiring::coordinator(&self.built.plan)));
-        self.schedule(shard::Input::Replanned {
-            checks: wiring::shard(&self.built.plan),
-            limits: self.built.plan.limits,
-            records,
-        });
+        let (wiring, checks) = self.built.take_wiring();
+        self.coordinate(coordinator::Input::Replanned(wiring));
+        self.schedule(shard::Input::Replanned { checks, limits: self.built.plan.limits, records });
         self.show_all();
     }
 
@@ -146,8 +143,10 @@ impl Driver {
 
     /// Works by another plan from now on; checks that are in both keep their state and their place in the schedule.
     pub fn replan(&mut self, built: Built) {
-        self.built = built;
+        let old = std::mem::replace(&mut self.built, built);
         self.begin(BTreeMap::new());
+        // Very many checks are long in leaving.
+        tokio::task::spawn_blocking(move || drop(old));
     }
 
     /// The plan in force.

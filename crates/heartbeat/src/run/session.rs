@@ -15,7 +15,6 @@ use heartbeat_core::ledger::{self, Batch};
 use heartbeat_core::record::CheckRecord;
 use heartbeat_core::shard::Mode;
 use heartbeat_responder::flag;
-use jiff::tz::TimeZone;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -28,7 +27,7 @@ use super::outbox::{self, Ledgerman, Outbox, Roster, Setup};
 use super::pool::{Done, Pool};
 use super::responding::not_looked_yet;
 use crate::alert::Boxed;
-use crate::host::{clock, hostname, random};
+use crate::host::{clock, hostname, random, zone};
 use crate::message::Style;
 use crate::plan::Plan;
 use crate::store::Opened;
@@ -198,7 +197,7 @@ fn drains(plan: &Plan) -> bool {
 
 /// What acts and alerts by a plan.
 fn hands(built: &Built, node: &Arc<str>, effects: Effects) -> (Arc<dyn outbox::Hands>, Roster) {
-    let style = Style::full(TimeZone::system());
+    let style = Style::full(zone::local());
     let roster = Roster::new(&built.plan, &built.channels, Arc::clone(node), style);
     match effects {
         Effects::Real => (Arc::new(Hands::new(built.runners.clone())), roster),
