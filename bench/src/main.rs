@@ -67,12 +67,13 @@ fn measure(words: &[String]) -> Result<(), String> {
             Err(error) => failed.push(format!("{name}: {error}")),
         }
         eprintln!("{name}: measured in {:.0} s", begin.elapsed().as_secs_f64());
+        // After every case: what has been measured stands, whatever ends the run.
+        if let Some(file) = &file {
+            let text = serde_json::to_string_pretty(&table::json(&rows)).map_err(|error| error.to_string())?;
+            std::fs::write(file, text + "\n").map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+        }
     }
     table::print(&rows);
-    if let Some(file) = file {
-        let text = serde_json::to_string_pretty(&table::json(&rows)).map_err(|error| error.to_string())?;
-        std::fs::write(&file, text + "\n").map_err(|error| format!("cannot write {}: {error}", file.display()))?;
-    }
     // What the others have measured stands.
     if failed.is_empty() { Ok(()) } else { Err(failed.join("\n")) }
 }

@@ -27,7 +27,7 @@ pub(super) fn run(lab: &Lab, kind: Kind, of_bare: f64, of_blackbox: f64) -> Resu
     let span = lab.scale.span;
     let blackbox = blackbox::start(lab)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(text)?;
-    let interval = lab.scale.every(2);
+    let interval = lab.scale.every(1);
     let checks = checks(lab, kind, &interval);
     let mut contenders = vec![
         Contender::new("heartbeat", || {
