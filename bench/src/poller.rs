@@ -71,15 +71,15 @@ fn connect(server: SocketAddr) -> Result<TcpStream, String> {
 
 fn poll(stream: &mut TcpStream) -> Result<u16, String> {
     stream.write_all(REQUEST).map_err(|error| error.to_string())?;
-    let (mut buffer, mut read) = ([0; 4096], 0);
+    let (mut piece, mut heard) = ([0; 4096], Vec::new());
     loop {
-        match stream.read(&mut buffer[read..]) {
+        match stream.read(&mut piece) {
             Ok(0) => return Err("the responder closed the connection".to_owned()),
-            Ok(count) => read += count,
+            Ok(count) => heard.extend_from_slice(&piece[..count]),
             Err(error) => return Err(format!("no answer: {error}")),
         }
-        let text = String::from_utf8_lossy(&buffer[..read]);
-        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let Some(end) = heard.windows(4).position(|bytes| bytes == b"\r\n\r\n") else { continue };
+        let (head, body) = (String::from_utf8_lossy(&heard[..end]), &heard[end + 4..]);
         let length = head.lines().find_map(|line| {
             let (name, value) = line.split_once(':')?;
             name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
