@@ -97,7 +97,8 @@ impl Drop for Child {
 pub(crate) fn end_together() -> Result<(), String> {
     let mut signals = SigSet::empty();
     [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().for_each(|signal| signals.add(signal));
-    // Every thread inherits the mask, so that only the one that waits is told; children begin without it.
+    // Every thread inherits the mask, so that only the one that waits is told. Children inherit it too: heartbeat begins
+    // by taking it off, and all others are killed.
     signals.thread_block().map_err(|error| error.to_string())?;
     std::thread::spawn(move || {
         let signal = signals.wait();

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 
 use crate::support::{Home, Program, Web, closed_port, repository, wait_for};
@@ -45,6 +45,20 @@ fn a_daemon_detaches_after_a_good_start_and_ends_in_an_orderly_way() {
     let line = home.lines("heartbeat.log").into_iter().next().expect("a line");
     let form = |c: char| if c.is_ascii_digit() { '9' } else { c };
     assert_eq!(line.chars().take(29).map(form).collect::<String>(), "9999-99-99 99:99:99 INFO     ", "{line}");
+}
+
+#[test]
+fn a_launcher_that_blocks_signals_makes_nobody_immortal() {
+    let home =
+        Home::new().with("heartbeat.yaml", "storage: memory\nalerts: []\nchecks: { a: { command: ['true'] } }\n");
+    // What is blocked in the thread that starts a program is blocked in the program.
+    let mut ours = SigSet::empty();
+    ours.add(Signal::SIGTERM);
+    ours.thread_block().expect("a mask");
+    let mut daemon = home.start(&["run"]);
+    daemon.wait_for("started with");
+    let ended = daemon.terminate();
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
 }
 
 #[test]

@@ -34,6 +34,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use heartbeat_core::Mono;
+use nix::sys::signal::SigSet;
 use nix::sys::signal::Signal::{self, SIGALRM, SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use tokio::signal::unix::SignalKind;
 
@@ -139,14 +140,18 @@ pub struct Child {
     started: Mono,
 }
 
-/// Sets for this process what every program that it starts inherits: the mask for new files 022, and the default
-/// action for every signal that our own launcher left ignored (as nohup and shells do). Notes the folder that we were
-/// launched in.
+/// Sets for this process what every program that it starts inherits: the mask for new files 022, no signal blocked, and
+/// the default action for every signal that our own launcher left ignored (as nohup and shells do). Notes the folder that
+/// we were launched in.
 ///
 /// Call it first, before the runtime is there.
 pub fn prepare() {
     env::launch_folder();
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
+    // A launcher that waits for signals in a thread of its own hands its mask down: nobody could end us.
+    if let Err(error) = SigSet::empty().thread_set_mask() {
+        tracing::warn!("signals that were blocked when we were started stay so: {error}");
+    }
     let ignored = stat::ignored_signals();
     // std itself takes care of SIGPIPE; those of terminals are better left as they are for our own writing.
     let wanted = [SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGTERM, SIGCHLD];
