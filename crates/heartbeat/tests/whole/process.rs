@@ -13,7 +13,7 @@ use crate::support::{Home, Program, Web, closed_port, repository, wait_for};
 fn ini(web: &Web) -> String {
     format!(
         "[general]\ninterval = 1\ndaemonize = yes\npidfile = heartbeat.pid\nlogfile = heartbeat.log\n\
-         [promotions]\nnginx = service nginx start\n[demotions]\nnginx = service nginx stop\n\
+         [promotions]\nnginx = true\n[demotions]\nnginx = true\n\
          [webapp]\ntype = http\nhostname = 127.0.0.1\nport = {}\npath = /\naction = nginx\n",
         web.port()
     )
