@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::bare::plain::content_length;
 use crate::child::{now, pause};
 
 /// So many load balancers.
@@ -80,11 +81,7 @@ fn poll(stream: &mut TcpStream) -> Result<u16, String> {
         }
         let Some(end) = heard.windows(4).position(|bytes| bytes == b"\r\n\r\n") else { continue };
         let (head, body) = (String::from_utf8_lossy(&heard[..end]), &heard[end + 4..]);
-        let length = head.lines().find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
-        });
-        let length = length.ok_or_else(|| format!("expected the length of the body, found `{head}`"))?;
+        let length = content_length(&head).ok_or_else(|| format!("expected the length of the body, found `{head}`"))?;
         if body.len() >= length {
             let status = head.split_whitespace().nth(1).and_then(|word| word.parse().ok());
             return status.ok_or_else(|| format!("expected a status, found `{head}`"));

@@ -118,14 +118,16 @@ pub(crate) fn request(host: Ipv4Addr) -> String {
 pub(crate) fn judge(answer: &[u8]) -> io::Result<()> {
     let text = std::str::from_utf8(answer).map_err(io::Error::other)?;
     let (head, body) = text.split_once("\r\n\r\n").ok_or_else(|| io::Error::other("no end of the head"))?;
-    let mut lines = head.split("\r\n");
-    let passed = lines.next().is_some_and(|line| line.starts_with("HTTP/1.1 200"));
-    let length = lines.find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
-    });
-    match passed && length == Some(body.len()) {
+    match head.starts_with("HTTP/1.1 200") && content_length(head) == Some(body.len()) {
         true => Ok(()),
         false => Err(io::Error::other(format!("not as expected: {head}"))),
     }
+}
+
+/// The length of a body as the head before it says.
+pub(crate) fn content_length(head: &str) -> Option<usize> {
+    head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
+    })
 }

@@ -21,13 +21,18 @@ pub(super) fn checks<'a>(lab: &Lab, kind: Kind, interval: &'a str) -> Checks<'a>
     Checks { width: WIDTH, ..Checks::new(kind, lab.scale.checks(20_000), interval, "2s") }
 }
 
+/// The interval of these checks.
+pub(super) fn interval(lab: &Lab) -> String {
+    lab.scale.every(1)
+}
+
 /// Measures probes of a kind, with these bounds.
 pub(super) fn run(lab: &Lab, kind: Kind, of_bare: f64, of_blackbox: f64) -> Result<Vec<Row>, String> {
     let _target = lab.target(kind)?;
     let span = lab.scale.span;
     let blackbox = blackbox::start(lab)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(text)?;
-    let interval = lab.scale.every(1);
+    let interval = interval(lab);
     let checks = checks(lab, kind, &interval);
     let mut contenders = vec![
         Contender::new("heartbeat", || {

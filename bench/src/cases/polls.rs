@@ -18,7 +18,7 @@ const RATE: u32 = 2000;
 pub(super) fn run(lab: &Lab) -> Result<Vec<Row>, String> {
     let target = lab.target(Kind::Http)?;
     let server = SocketAddr::from((lab.net.server(), PORT));
-    let interval = lab.scale.every(2);
+    let interval = full_load::interval(lab);
     let checks = Checks { defaults: ", fall: 1, rise: 1", ..full_load::checks(lab, Kind::Http, &interval) };
     let daemon = Subject::start(lab, &checks, &format!("responder: {{ listen: \"{server}\" }}"))?;
     // Until every check has its first verdict it answers 503.

@@ -37,7 +37,7 @@ fn size(lab: &Lab) -> Result<Row, String> {
 
 /// The store's part of what a probe costs.
 fn share(lab: &Lab) -> Result<Row, String> {
-    let daemon = Subject::start(lab, &full_load::checks(lab, Kind::Http, &lab.scale.every(1)), "")?;
+    let daemon = Subject::start(lab, &full_load::checks(lab, Kind::Http, &full_load::interval(lab)), "")?;
     let pid = daemon.child.pid();
     pause(lab.scale.seconds(3));
     let (store, all) = (cpu::of_thread(pid, "store"), daemon.child.cpu());

@@ -37,16 +37,7 @@ const REMEMBERED: usize = 16;
 impl<'a> Context<'a> {
     /// A context in which `${NAME}` is looked up in `variables`.
     pub fn new(problems: Problems, variables: Variables<'a>) -> Self {
-        Self {
-            problems,
-            variables: Some(variables),
-            base: None,
-            secret_files: Vec::new(),
-            partial: false,
-            asked_for: Vec::new(),
-            showing: false,
-            shared: VecDeque::new(),
-        }
+        Self { variables: Some(variables), ..Self::verbatim(problems, None) }
     }
 
     /// A context for a forerunner's file: `$` means nothing, and paths are relative to `base`, if given.

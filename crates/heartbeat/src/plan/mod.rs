@@ -15,7 +15,7 @@ mod log;
 mod merge;
 mod places;
 mod process;
-mod references;
+pub(crate) mod references;
 pub mod responder;
 mod root;
 pub mod shape;

@@ -1,6 +1,8 @@
 //! From names to ids that exist, without cycles.
 
+use std::borrow::Borrow;
 use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 use std::sync::Arc;
 
 use heartbeat_core::Id;
@@ -43,17 +45,18 @@ pub(super) fn groups(drafts: Vec<group::Draft>, named: &Named, context: &mut Con
     drafts.into_iter().map(resolve).collect()
 }
 
-/// One list for all that are equal.
-fn share(shared: &mut HashSet<Arc<[Id]>>, ids: Vec<Id>) -> Arc<[Id]> {
-    if ids.is_empty() {
-        return Arc::default();
-    }
-    if let Some(known) = shared.get(&*ids) {
+/// One copy for all that are equal: lists, texts.
+pub(crate) fn share<T, V>(shared: &mut HashSet<Arc<T>>, value: V) -> Arc<T>
+where
+    T: Eq + Hash + ?Sized,
+    V: Borrow<T> + Into<Arc<T>>,
+{
+    if let Some(known) = shared.get(value.borrow()) {
         return known.clone();
     }
-    let ids: Arc<[Id]> = ids.into();
-    shared.insert(ids.clone());
-    ids
+    let value: Arc<T> = value.into();
+    shared.insert(value.clone());
+    value
 }
 
 fn known(noun: &str, names: Names, among: &[&Entries], context: &mut Context<'_>) -> Vec<Id> {

@@ -76,8 +76,11 @@ impl Built {
     }
 
     /// What the engine needs to know, once: it is put together here, beside the loop, for it takes long of many checks.
+    ///
+    /// # Panics
+    /// If it has been taken before: an engine that is told of nothing would forget every check.
     pub fn take_wiring(&mut self) -> (Wiring, Vec<CheckSpec>) {
-        self.wired.take().unwrap_or_default()
+        self.wired.take().expect("an engine is told of a plan once")
     }
 
     /// What probes the check at that place of the plan.

@@ -194,9 +194,12 @@ impl Driver {
 
     /// Does what is due.
     pub fn wake(&mut self) {
-        self.probed([]);
-        self.schedule(shard::Input::Wake);
-        self.coordinate(coordinator::Input::Wake);
+        let now = clock::now();
+        self.end_overdue(now);
+        self.shard.handle(now, shard::Input::Wake, &mut self.effects);
+        self.carry_out(now);
+        self.decide(now, coordinator::Input::Wake);
+        self.hand_over();
     }
 
     /// Takes the results of probes in that have ended at about the same time, and of those whose time is over.
@@ -206,10 +209,14 @@ impl Driver {
             self.pool.ended(done.check, done.attempt);
             self.judge(now, done);
         }
+        self.end_overdue(now);
+        self.carry_out(now);
+    }
+
+    fn end_overdue(&mut self, now: Now) {
         while let Some(done) = self.pool.overdue(now.mono) {
             self.judge(now, done);
         }
-        self.carry_out(now);
     }
 
     fn judge(&mut self, now: Now, Done { check, attempt, report }: Done) {

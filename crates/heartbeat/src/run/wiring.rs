@@ -9,6 +9,7 @@ use heartbeat_core::coordinator::{ActionWiring, CheckWiring, GroupWiring, Wiring
 use heartbeat_core::policy::Remind;
 use heartbeat_core::shard::CheckSpec;
 
+use crate::plan::references::share;
 use crate::plan::responder::Flag;
 use crate::plan::{Check, Plan};
 
@@ -61,21 +62,13 @@ pub const FLAG_TARGET: u64 = 1;
 /// For the shard.
 pub fn shard(plan: &Plan) -> Vec<CheckSpec> {
     let mut hosts: HashSet<Arc<str>> = HashSet::new();
-    let mut host = |address: String| match hosts.get(address.as_str()) {
-        Some(known) => known.clone(),
-        None => {
-            let host: Arc<str> = address.into();
-            hosts.insert(host.clone());
-            host
-        }
-    };
     (0..)
         .zip(&plan.checks)
         .map(|(place, check)| CheckSpec {
             id: check.id.clone(),
             place,
             policy: check.policy.clone(),
-            host: check.spec.address().map(&mut host),
+            host: check.spec.address().map(|address| share(&mut hosts, address)),
             target: check.target,
             manner: manner(check),
         })

@@ -7,7 +7,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use heartbeat::run::control::{self, Answer, Request};
 use heartbeat::run::status::CheckStatus;
@@ -15,7 +15,7 @@ use heartbeat_core::record::State;
 use nix::sys::signal::Signal;
 use socket2::{Domain, Socket, Type};
 
-use crate::support::{Home, Program};
+use crate::support::{Home, Program, wait_within};
 
 const CHECKS: usize = 100_000;
 
@@ -134,15 +134,8 @@ fn answer(mut stream: TcpStream, answered: &AtomicUsize) {
 
 /// Waits for something that takes long here.
 #[track_caller]
-fn wait_long<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(value) = done() {
-            return value;
-        }
-        assert!(start.elapsed() < PATIENCE, "did not happen within {PATIENCE:?}: {what}");
-        std::thread::sleep(Duration::from_millis(250));
-    }
+fn wait_long<T>(what: &str, done: impl FnMut() -> Option<T>) -> T {
+    wait_within(PATIENCE, Duration::from_millis(250), what, done)
 }
 
 /// What the daemon says of every check, by id; `None` while there is no daemon that listens.

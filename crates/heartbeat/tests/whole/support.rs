@@ -21,14 +21,23 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// # Panics
 /// After [`PATIENCE`], saying what it was that did not happen.
 #[track_caller]
-pub(crate) fn wait_for<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_for<T>(what: &str, done: impl FnMut() -> Option<T>) -> T {
+    wait_within(PATIENCE, Duration::from_millis(5), what, done)
+}
+
+/// Waits until `done` gives a value, and asks for it at that pace.
+///
+/// # Panics
+/// After so long, saying what it was that did not happen.
+#[track_caller]
+pub(crate) fn wait_within<T>(patience: Duration, pace: Duration, what: &str, mut done: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(value) = done() {
             return value;
         }
-        assert!(start.elapsed() < PATIENCE, "did not happen within {PATIENCE:?}: {what}");
-        std::thread::sleep(Duration::from_millis(5));
+        assert!(start.elapsed() < patience, "did not happen within {patience:?}: {what}");
+        std::thread::sleep(pace);
     }
 }
 

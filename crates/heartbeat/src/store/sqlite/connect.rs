@@ -27,6 +27,9 @@ const LOG_LIMIT: i64 = 16 << 20;
 /// history of a year does not delay the first probe.
 const CHECKED_WHOLE: u64 = 64 << 20;
 
+/// So many statements are kept parsed: more than there are in a commit.
+const STATEMENTS: usize = 64;
+
 const NEEDED: [&str; 7] = ["meta", "subjects", "checks", "incidents", "actions", "lanes", "outbox"];
 
 /// The first bytes of every database (SQLite's file format, 1.3).
@@ -92,6 +95,7 @@ pub(super) fn remove_if_empty(path: &Path) {
 pub(super) fn for_writing(path: &Path) -> Result<Connection, Trouble> {
     let mut connection = Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_WRITE))?;
     harden(&connection)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.pragma_update(None, "journal_size_limit", LOG_LIMIT)?;
     check_identity(path, &connection)?;
     // Before the log is switched on, so that the header of a new database tells at once that it is ours.

@@ -282,15 +282,15 @@ fn prune(connection: &Connection, batch: &Batch) -> rusqlite::Result<()> {
 /// Takes away at most somewhat more than was added: results that are too old, or any while the database is over `size`.
 fn prune_results(connection: &Connection, newest: Wall, added: usize, size: i64) -> rusqlite::Result<()> {
     let step = i64::try_from(added).unwrap_or(i64::MAX).saturating_mul(2).saturating_add(100);
-    let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
-    let used = (number("page_count")? - number("freelist_count")?).saturating_mul(number("page_size")?);
+    let number = |pragma: &str| connection.prepare_cached(pragma)?.query_row([], |row| row.get::<_, i64>(0));
+    let pages = number("PRAGMA page_count")? - number("PRAGMA freelist_count")?;
+    let used = pages.saturating_mul(number("PRAGMA page_size")?);
     let results = used - rollups::size(connection)?;
     let until = if results > size { i64::MAX } else { rows::key_of(newest - RESULTS_AGE) };
     // What has not been counted yet is never too old.
     let until = until.min(rollups::mark(connection)?);
-    connection.execute(
+    let mut remove = connection.prepare_cached(
         "DELETE FROM results WHERE at < min(?, ifnull((SELECT at FROM results ORDER BY at LIMIT 1 OFFSET ?), ?))",
-        [until, step, i64::MAX],
     )?;
-    Ok(())
+    remove.execute([until, step, i64::MAX]).map(drop)
 }

@@ -19,7 +19,7 @@ use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
 use heartbeat_core::Wall;
-use rusqlite::{Connection, OptionalExtension, Params, Row, Statement, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row, params};
 
 use super::packed::{self, Cells, Packer, Unpacker};
 use super::rows::{TICK_BITS, key_of};
@@ -120,11 +120,13 @@ pub(super) fn size(connection: &Connection) -> rusqlite::Result<i64> {
 }
 
 fn number(connection: &Connection, name: &str) -> rusqlite::Result<Option<i64>> {
-    connection.query_row("SELECT value FROM meta WHERE name = ?", [name], |row| row.get(0)).optional()
+    let mut asking = connection.prepare_cached("SELECT value FROM meta WHERE name = ?")?;
+    asking.query_row([name], |row| row.get(0)).optional()
 }
 
 fn set_number(connection: &Connection, name: &str, value: i64) -> rusqlite::Result<()> {
-    connection.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", params![name, value]).map(drop)
+    let mut setting = connection.prepare_cached("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)")?;
+    setting.execute(params![name, value]).map(drop)
 }
 
 fn grow(connection: &Connection, table: &Table, bytes: i64) -> rusqlite::Result<()> {
@@ -242,8 +244,8 @@ fn fold(connection: &Connection, now: i64) -> rusqlite::Result<bool> {
 /// A table in which rows take more in.
 struct Rows<'c> {
     table: &'static Table,
-    read: Statement<'c>,
-    write: Statement<'c>,
+    read: CachedStatement<'c>,
+    write: CachedStatement<'c>,
     unpacker: Unpacker,
     cells: Cells,
     growth: i64,
@@ -254,8 +256,8 @@ impl<'c> Rows<'c> {
         let name = table.name;
         Ok(Self {
             table,
-            read: connection.prepare(&format!("SELECT cells FROM {name} WHERE key = ?"))?,
-            write: connection.prepare(&format!("INSERT OR REPLACE INTO {name} (key, cells) VALUES (?, ?)"))?,
+            read: connection.prepare_cached(&format!("SELECT cells FROM {name} WHERE key = ?"))?,
+            write: connection.prepare_cached(&format!("INSERT OR REPLACE INTO {name} (key, cells) VALUES (?, ?)"))?,
             unpacker: Unpacker::new(),
             cells: Cells::new(),
             growth: 0,
@@ -297,7 +299,7 @@ fn prune(connection: &Connection, table: &Table, size: i64) -> rusqlite::Result<
 /// Removes rows whose key is such.
 fn remove(connection: &Connection, table: &Table, such: &str, numbers: impl Params) -> rusqlite::Result<()> {
     let mut remove =
-        connection.prepare(&format!("DELETE FROM {} WHERE key {such} RETURNING length(cells)", table.name))?;
+        connection.prepare_cached(&format!("DELETE FROM {} WHERE key {such} RETURNING length(cells)", table.name))?;
     let lengths = remove.query_map(numbers, |row| row.get::<_, i64>(0))?;
     let gone = lengths.sum::<rusqlite::Result<i64>>()?;
     grow(connection, table, -gone)
@@ -342,7 +344,7 @@ pub(super) fn read(
         })?;
     }
     let sql = "SELECT at, verdict, latency FROM results WHERE at >= ? AND subject = ?";
-    let mut fresh = connection.prepare(sql)?;
+    let mut fresh = connection.prepare_cached(sql)?;
     let mut fresh = fresh.query([mark(connection)?, subject])?;
     while let Some(row) = fresh.next()? {
         push(row.get::<_, i64>(0)? >> TICK_BITS, result(row)?);
@@ -379,7 +381,7 @@ fn each_tile(
     block: &RangeInclusive<i64>,
     mut each: impl FnMut(i64, &Cells),
 ) -> rusqlite::Result<()> {
-    let mut tiles = connection.prepare("SELECT key, cells FROM tiles WHERE key BETWEEN ? AND ? ORDER BY key")?;
+    let mut tiles = connection.prepare_cached("SELECT key, cells FROM tiles WHERE key BETWEEN ? AND ? ORDER BY key")?;
     let mut rows = tiles.query([block.start(), block.end()])?;
     let (mut unpacker, mut tile) = (Unpacker::new(), Cells::new());
     while let Some(row) = rows.next()? {

@@ -147,8 +147,8 @@ fn write_checks(
     if changes.is_empty() {
         return Ok(());
     }
-    let mut remove = connection.prepare("DELETE FROM checks WHERE subject = ?")?;
-    let mut put = connection.prepare(
+    let mut remove = connection.prepare_cached("DELETE FROM checks WHERE subject = ?")?;
+    let mut put = connection.prepare_cached(
         "INSERT OR REPLACE INTO checks (subject, state, since, epoch, fail_count, passes, warns, cleans, first_pass,
              last_pass, first_fail, last_fail, reason, target) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?;
@@ -204,8 +204,8 @@ fn write_records<T: Serialize>(
     if changes.is_empty() {
         return Ok(());
     }
-    let mut remove = connection.prepare(&format!("DELETE FROM {table} WHERE id = ?"))?;
-    let mut put = connection.prepare(&format!("INSERT OR REPLACE INTO {table} (id, record) VALUES (?, ?)"))?;
+    let mut remove = connection.prepare_cached(&format!("DELETE FROM {table} WHERE id = ?"))?;
+    let mut put = connection.prepare_cached(&format!("INSERT OR REPLACE INTO {table} (id, record) VALUES (?, ?)"))?;
     for (id, change) in changes {
         match change {
             None => remove.execute([id.as_str()])?,
@@ -228,7 +228,7 @@ fn write_deliveries(connection: &Connection, deliveries: &[Delivery]) -> rusqlit
     if deliveries.is_empty() {
         return Ok(());
     }
-    let mut put = connection.prepare(
+    let mut put = connection.prepare_cached(
         "INSERT OR REPLACE INTO outbox (key, sequence, status, status_at, pid, start_ticks, attempts, not_before,
              answer, durable, intent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?;
@@ -299,7 +299,7 @@ fn write_transitions(
     if transitions.is_empty() {
         return Ok(());
     }
-    let mut insert = connection.prepare(
+    let mut insert = connection.prepare_cached(
         "INSERT INTO transitions (subject, epoch, at, from_state, to_state, reason) VALUES (?, ?, ?, ?, ?, ?)",
     )?;
     for transition in transitions {
@@ -330,7 +330,7 @@ fn write_results(connection: &Connection, subjects: &mut Subjects, results: &[Re
     if results.is_empty() {
         return Ok(());
     }
-    let mut insert = connection.prepare(
+    let mut insert = connection.prepare_cached(
         "INSERT OR IGNORE INTO results (at, subject, verdict, latency, fault, reason) VALUES (?, ?, ?, ?, ?, ?)",
     )?;
     let (mut previous, mut late) = (i64::MIN, Late::new(connection)?);
@@ -393,7 +393,7 @@ fn collect(
     sql: &str,
     mut each: impl FnMut(&Row<'_>) -> rusqlite::Result<()>,
 ) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare(sql)?;
+    let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         each(row)?;
