@@ -74,12 +74,13 @@ impl Packer {
 /// Unpacks what [`pack`] or a [`Packer`] made. It keeps its room from list to list.
 pub(super) struct Unpacker {
     inflate: Decompress,
-    columns: Vec<u8>,
+    inflated: Vec<u8>,
+    columns: Columns,
 }
 
 impl Unpacker {
     pub(super) fn new() -> Self {
-        Self { inflate: Decompress::new(true), columns: vec![0; MAX_BYTES] }
+        Self { inflate: Decompress::new(true), inflated: vec![0; MAX_BYTES], columns: Columns::default() }
     }
 
     /// Fills the list with what is in the bytes; all places are below `slots`.
@@ -89,13 +90,13 @@ impl Unpacker {
     pub(super) fn unpack(&mut self, bytes: &[u8], slots: u16, cells: &mut Cells) -> Result<(), &'static str> {
         cells.clear();
         match bytes.split_first() {
-            Some((&PLAIN, columns)) => read_columns(columns, slots, cells),
+            Some((&PLAIN, columns)) => self.columns.read(columns, slots, cells),
             Some((&DEFLATED, stream)) => {
                 self.inflate.reset(true);
-                match self.inflate.decompress(stream, &mut self.columns, FlushDecompress::Finish) {
+                match self.inflate.decompress(stream, &mut self.inflated, FlushDecompress::Finish) {
                     Ok(Status::StreamEnd) => {
                         let length = usize::try_from(self.inflate.total_out()).unwrap_or(MAX_BYTES);
-                        read_columns(&self.columns[..length], slots, cells)
+                        self.columns.read(&self.inflated[..length], slots, cells)
                     }
                     Ok(_) => Err("its deflated stream has no end"),
                     Err(_) => Err("its deflated stream is broken"),
@@ -123,38 +124,60 @@ fn write_columns(cells: &[(u16, Rollup)], bytes: &mut Vec<u8>) {
     column(means().zip(timed()).map(|(mean, rollup)| level(rollup.most).saturating_sub(mean)), bytes);
 }
 
-fn read_columns(mut bytes: &[u8], slots: u16, cells: &mut Cells) -> Result<(), &'static str> {
-    let bytes = &mut bytes;
-    let count = take_number(bytes)?;
-    if count > slots.into() {
-        return Err("it has more rollups than places");
+/// The columns of a list, each of numbers as wide as any.
+#[derive(Default)]
+struct Columns {
+    gaps: Vec<u32>,
+    counts: [Vec<u32>; VERDICTS.len()],
+    means: Vec<u32>,
+    above: Vec<u32>,
+}
+
+impl Columns {
+    /// Reads a list. All loops are over columns, and ask nothing in between: a year by the minute is half a million rollups.
+    fn read(&mut self, mut bytes: &[u8], slots: u16, cells: &mut Cells) -> Result<(), &'static str> {
+        let bytes = &mut bytes;
+        let count = take_number(bytes)?;
+        if count > slots.into() {
+            return Err("it has more rollups than places");
+        }
+        take_column(count, bytes, &mut self.gaps)?;
+        for column in &mut self.counts {
+            take_column(count, bytes, column)?;
+        }
+        let [pass, warn, fail, local] = &self.counts;
+        let timed = pass.iter().zip(warn).filter(|(pass, warn)| **pass | **warn > 0).count() as u32;
+        let lowest = take_number(bytes)?;
+        take_column(timed, bytes, &mut self.means)?;
+        take_column(timed, bytes, &mut self.above)?;
+        if !bytes.is_empty() {
+            return Err("it goes on after its end");
+        }
+
+        let (mut next, mut possible) = (0_u32, true);
+        let mut latencies = self.means.iter().zip(&self.above);
+        let verdicts = pass.iter().zip(warn).zip(fail.iter().zip(local));
+        cells.extend(self.gaps.iter().zip(verdicts).map(|(gap, ((pass, warn), (fail, local)))| {
+            let slot = next.saturating_add(*gap);
+            next = slot.saturating_add(1);
+            let mut rollup = Rollup { counts: [*pass, *warn, *fail, *local], ..Rollup::default() };
+            if rollup.timed() > 0
+                && let Some((mean, above)) = latencies.next()
+            {
+                let level = lowest.saturating_add(*mean);
+                let (mean, most) = (at_level(level), at_level(level.saturating_add(*above)));
+                possible &= mean.is_some() && most.is_some();
+                rollup.sum = u64::from(mean.unwrap_or(0)) * u64::from(rollup.timed());
+                rollup.most = most.unwrap_or(0);
+            }
+            (slot as u16, rollup)
+        }));
+        // They ascend: if the last one has its place, all have.
+        if next > slots.into() {
+            return Err("it has a place beyond its end");
+        }
+        if possible { Ok(()) } else { Err("it has an impossible latency") }
     }
-    let gaps = Column::take(count, bytes)?;
-    let [pass, warn, fail, local] = [(); VERDICTS.len()].map(|()| Column::take(count, bytes));
-    let (pass, warn, fail, local) = (pass?, warn?, fail?, local?);
-    let mut next = 0_u32;
-    for at in 0..count as usize {
-        let slot = next.saturating_add(gaps.get(at));
-        let place = u16::try_from(slot).ok().filter(|place| *place < slots).ok_or("it has a place beyond its end")?;
-        let counts = [pass.get(at), warn.get(at), fail.get(at), local.get(at)];
-        cells.push((place, Rollup { counts, ..Rollup::default() }));
-        next = slot + 1;
-    }
-    let timed = || cells.iter().filter(|(_, rollup)| rollup.timed() > 0);
-    let count = timed().count() as u32;
-    let lowest = take_number(bytes)?;
-    let (means, above) = (Column::take(count, bytes)?, Column::take(count, bytes)?);
-    let timed = cells.iter_mut().map(|(_, rollup)| rollup).filter(|rollup| rollup.timed() > 0);
-    for (at, rollup) in timed.enumerate() {
-        let mean = lowest.saturating_add(means.get(at));
-        let most = mean.saturating_add(above.get(at));
-        let (Some(mean), Some(most)) = (at_level(mean), at_level(most)) else {
-            return Err("it has an impossible latency");
-        };
-        rollup.sum = u64::from(mean) * u64::from(rollup.timed());
-        rollup.most = most;
-    }
-    if bytes.is_empty() { Ok(()) } else { Err("it goes on after its end") }
 }
 
 /// Where a latency is on the scale: below 32 us to the microsecond, then in sixteen steps to each doubling.
@@ -166,19 +189,26 @@ fn level(micros: u32) -> u32 {
 /// The middle of what lies on one level; `None` if no latency does.
 #[inline]
 fn at_level(level: u32) -> Option<u32> {
-    let doublings = (level >> SCALE_BITS).saturating_sub(1);
-    let steps = u64::from(level - (doublings << SCALE_BITS));
-    let middle = (1_u64.checked_shl(doublings)? - 1) / 2;
-    u32::try_from(steps.checked_shl(doublings)? + middle).ok()
+    MIDDLES.get(level as usize).copied()
 }
+
+/// Up to the one of the longest latency.
+const LEVELS: usize = ((u32::BITS + 1 - SCALE_BITS) << SCALE_BITS) as usize;
+
+/// By their levels.
+static MIDDLES: [u32; LEVELS] = {
+    let mut middles = [0; LEVELS];
+    let mut level = 0;
+    while level < middles.len() {
+        let doublings = (level >> SCALE_BITS).saturating_sub(1);
+        let steps = level - (doublings << SCALE_BITS);
+        middles[level] = ((steps << doublings) + ((1 << doublings) - 1) / 2) as u32;
+        level += 1;
+    }
+    middles
+};
 
 /// A column: its first byte is how many bytes each value has, the low ones first, or 0 before one number for all.
-enum Column<'a> {
-    Alike(u32),
-    Bytes(&'a [u8]),
-    Words(&'a [[u8; 4]]),
-}
-
 fn column(values: impl Iterator<Item = u32> + Clone, bytes: &mut Vec<u8>) {
     let Some(first) = values.clone().next() else { return };
     let most = values.clone().max().unwrap_or(first);
@@ -194,29 +224,20 @@ fn column(values: impl Iterator<Item = u32> + Clone, bytes: &mut Vec<u8>) {
     }
 }
 
-impl<'a> Column<'a> {
-    fn take(count: u32, bytes: &mut &'a [u8]) -> Result<Self, &'static str> {
-        if count == 0 {
-            return Ok(Self::Alike(0));
-        }
-        let width = take(1, bytes)?[0];
-        let count = count as usize;
-        match width {
-            0 => Ok(Self::Alike(take_number(bytes)?)),
-            1 => Ok(Self::Bytes(take(count, bytes)?)),
-            4 => Ok(Self::Words(take(4 * count, bytes)?.as_chunks().0)),
-            _ => Err("it has a column of an unknown kind"),
-        }
+/// Fills `values` with the column that comes next. One of no values takes no bytes.
+fn take_column(count: u32, bytes: &mut &[u8], values: &mut Vec<u32>) -> Result<(), &'static str> {
+    values.clear();
+    if count == 0 {
+        return Ok(());
     }
-
-    #[inline]
-    fn get(&self, at: usize) -> u32 {
-        match self {
-            Self::Alike(value) => *value,
-            Self::Bytes(values) => values[at].into(),
-            Self::Words(values) => u32::from_le_bytes(values[at]),
-        }
+    let count = count as usize;
+    match take(1, bytes)?[0] {
+        0 => values.resize(count, take_number(bytes)?),
+        1 => values.extend(take(count, bytes)?.iter().map(|value| u32::from(*value))),
+        4 => values.extend(take(4 * count, bytes)?.as_chunks().0.iter().map(|value| u32::from_le_bytes(*value))),
+        _ => return Err("it has a column of an unknown kind"),
     }
+    Ok(())
 }
 
 /// Seven bits to a byte, the low ones first (LEB128).

@@ -41,6 +41,9 @@ const MINUTE: i64 = 60_000;
 /// year, their hours after decades.
 const SIZE: i64 = 1 << 30;
 
+/// Room is made at once for so many points: two years by the minute. A clock that was far off makes spans of millennia.
+const ROOM: i64 = 1 << 20;
+
 /// So many old rows go in one transaction. A fold adds less.
 const GOING: i64 = 512;
 
@@ -318,28 +321,21 @@ pub(super) fn read(
     // A step that begins in time counts as a whole.
     let ceiling = |at: i64| floor(at.saturating_sub(1)).saturating_add(table.pace);
     let times = floor(from.unix_millis())..ceiling(until.unix_millis());
-    let mut points: Vec<Point> = Vec::new();
-    let mut push = |at: i64, rollup: Rollup| {
-        let begin = Wall::from_unix_millis(floor(at));
-        match points.last_mut() {
-            Some(last) if last.at == begin => last.rollup.add(&rollup),
-            _ if times.contains(&at) => points.push(Point { at: begin, rollup }),
-            _ => {}
-        }
-    };
+    let (spans, tiles) = (numbers(connection, table, &times)?, numbers(connection, &TILES, &times)?);
+    let mut line = Line::with_room(table, &times, &[&spans, &tiles]);
 
     let mut rows = Rows::of(connection, table)?;
-    for number in numbers(connection, table, &times)? {
+    for number in spans {
         let begin = number * table.span();
         for (slot, rollup) in rows.get((number << 32) + subject)? {
-            push(begin + i64::from(*slot) * table.pace, *rollup);
+            line.push(begin + i64::from(*slot) * table.pace, rollup);
         }
     }
     let place = subject.rem_euclid(BLOCK) as u16;
-    for number in numbers(connection, &TILES, &times)? {
+    for number in tiles {
         each_tile(connection, &block_of(tile(number * TILES.span(), subject)), |at, tile| {
             if let Ok(index) = tile.binary_search_by_key(&place, |(place, _)| *place) {
-                push(at, tile[index].1);
+                line.push(floor(at), &tile[index].1);
             }
         })?;
     }
@@ -347,21 +343,57 @@ pub(super) fn read(
     let mut fresh = connection.prepare_cached(sql)?;
     let mut fresh = fresh.query([mark(connection)?, subject])?;
     while let Some(row) = fresh.next()? {
-        push(row.get::<_, i64>(0)? >> TICK_BITS, result(row)?);
+        line.push(floor(row.get::<_, i64>(0)? >> TICK_BITS), &result(row)?);
+    }
+    Ok(line.finish())
+}
+
+/// The points of an answer, as they are found.
+struct Line {
+    /// When their steps may begin.
+    times: Range<i64>,
+    points: Vec<Point>,
+    in_order: bool,
+}
+
+impl Line {
+    /// With room for all that can be in these spans, so that it need not grow: it may be large.
+    fn with_room(table: &Table, times: &Range<i64>, spans: &[&Range<i64>]) -> Self {
+        let spans: i64 = spans.iter().map(|spans| (spans.end - spans.start).max(0)).sum();
+        let most = times.end.saturating_sub(times.start) / table.pace;
+        let room = spans.saturating_mul(table.times).min(most).min(ROOM);
+        let points = Vec::with_capacity(usize::try_from(room).unwrap_or(0));
+        Self { times: times.clone(), points, in_order: true }
     }
 
-    // In order already, unless the clock was set back.
-    if !points.is_sorted_by(|one, next| one.at < next.at) {
-        points.sort_by_key(|point| point.at);
-        points.dedup_by(|point, before| {
-            let same = point.at == before.at;
-            if same {
-                before.rollup.add(&point.rollup);
-            }
-            same
-        });
+    /// Takes in what the step that begins then came to, or a part of it.
+    fn push(&mut self, begin: i64, rollup: &Rollup) {
+        if !self.times.contains(&begin) {
+            return;
+        }
+        let at = Wall::from_unix_millis(begin);
+        match self.points.last_mut() {
+            Some(last) if last.at == at => return last.rollup.add(rollup),
+            Some(last) if last.at > at => self.in_order = false,
+            _ => {}
+        }
+        self.points.push(Point { at, rollup: *rollup });
     }
-    Ok(points)
+
+    /// Oldest first. So they were found, unless the clock was set back.
+    fn finish(mut self) -> Vec<Point> {
+        if !self.in_order {
+            self.points.sort_by_key(|point| point.at);
+            self.points.dedup_by(|point, before| {
+                let same = point.at == before.at;
+                if same {
+                    before.rollup.add(&point.rollup);
+                }
+                same
+            });
+        }
+        self.points
+    }
 }
 
 /// The numbers of the spans, between two times, of which a table may have rows.
