@@ -9,7 +9,7 @@ use super::node::{Node, Span};
 use super::problem::{Problem, Problems};
 
 /// Reads a variable of the environment.
-pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub type Variables<'a> = &'a (dyn Fn(&str) -> Option<String> + Sync);
 
 /// The surroundings of one decoding.
 pub struct Context<'a> {
@@ -52,6 +52,26 @@ impl<'a> Context<'a> {
             showing: false,
             shared: VecDeque::new(),
         }
+    }
+
+    /// The same surroundings for a part of the work, to be done at the same time as other parts.
+    pub fn part(&self) -> Self {
+        Self {
+            problems: self.problems.part(),
+            variables: self.variables,
+            base: self.base.clone(),
+            secret_files: Vec::new(),
+            partial: self.partial,
+            asked_for: Vec::new(),
+            showing: self.showing,
+            shared: VecDeque::new(),
+        }
+    }
+
+    /// Takes over what a [part](Self::part) has found. Parts are joined in the order of the work.
+    pub fn join(&mut self, part: Self) {
+        self.problems.join(part.problems);
+        self.secret_files.extend(part.secret_files);
     }
 
     /// One copy for all that are equal: of very many checks most say the same, by their templates and the defaults. Only

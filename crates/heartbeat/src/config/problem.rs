@@ -111,6 +111,22 @@ impl Problems {
         self.subject += 1;
     }
 
+    /// An empty list over the same sources, for a part of the work.
+    pub fn part(&self) -> Self {
+        Self { sources: self.sources.clone(), ..Self::default() }
+    }
+
+    /// Takes in what a [part](Self::part) of the work has found, as if it had been found here and now.
+    pub fn join(&mut self, part: Self) {
+        let begin = self.subject;
+        for problem in part.list {
+            let told = problem.at.and_then(|span| part.told.get(&span));
+            self.subject = begin + told.unwrap_or(&part.subject);
+            self.push(problem);
+        }
+        self.subject = begin + part.subject;
+    }
+
     /// Adds one, unless an earlier subject has already complained about that place, or this one in the same words.
     pub fn push(&mut self, problem: Problem) {
         if let Some(span) = problem.at.filter(|span| span.line > 0) {

@@ -2,6 +2,7 @@
 
 pub mod activation;
 pub mod clock;
+pub mod cores;
 pub mod daemon;
 pub mod env;
 pub mod failpoint;

@@ -1,8 +1,7 @@
 //! Named things: the entries of `checks`, `groups`, `actions`, `alerts` and `templates`, over all files.
 
-use std::collections::HashMap;
-
 use heartbeat_core::Id;
+use heartbeat_core::id::IdMap;
 
 use crate::config::node::{Body, Key};
 use crate::config::problem::did_you_mean;
@@ -24,9 +23,9 @@ pub(super) struct Entries {
     /// What is still to be decoded.
     pub(super) list: Vec<Entry>,
     ids: Vec<Id>,
-    named: HashMap<Id, Span>,
+    named: IdMap<Span>,
     /// How often a derived id has come.
-    derived: HashMap<Id, u32>,
+    derived: IdMap<u32>,
 }
 
 impl Entries {

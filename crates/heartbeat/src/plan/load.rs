@@ -1,23 +1,20 @@
 //! From files to a plan.
 
-use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use super::entries::{Entries, Entry, refuse_unknown};
-use super::merge::{merge, prune, unknown};
+use super::checks::{self, Reader};
+use super::entries::{Entries, Entry};
 use super::responder::Alone;
 use super::root::{Named, Settings};
 use super::source::{self, Document};
-use super::{Format, Kinds, Plan, action, alert, check, entries, group, references, responder, root, shape};
+use super::{Format, Kinds, Plan, action, alert, check, entries, group, references, responder, root};
 use crate::config::context::Variables;
 use crate::config::node::{Body, Key};
-use crate::config::problem::did_you_mean;
-use crate::config::{Context, FieldDoc, Fields, Node, Problem, Problems, Span};
+use crate::config::{Context, Fields, Node, Problem, Problems, Span};
 use crate::host;
-use crate::probe::Kind;
 
 /// A plan, if there are no errors, and everything that is wrong or doubtful.
 pub type Loaded = (Option<Plan>, Problems);
@@ -148,17 +145,15 @@ struct Decoder<'p> {
     kinds: Kinds,
     /// The main file, if it is one.
     path: Option<&'p Path>,
-    /// The defaults as each kind sees them.
-    defaults: HashMap<&'static str, Node>,
 }
 
 impl<'p> Decoder<'p> {
     fn new(kinds: Kinds, path: Option<&'p Path>) -> Self {
-        Self { kinds, path, defaults: HashMap::new() }
+        Self { kinds, path }
     }
 
     /// Decodes everything that can be decoded, so that all problems come to light at once.
-    fn plan(&mut self, document: Document, context: &mut Context<'_>) -> Option<(Plan, Node)> {
+    fn plan(&self, document: Document, context: &mut Context<'_>) -> Option<(Plan, Node)> {
         let start = document.node.span;
         let mut named = Named::default();
         let (settings, mut shown) =
@@ -230,6 +225,22 @@ impl<'p> Decoder<'p> {
         Some((plan, shown))
     }
 
+    fn checks(
+        &self,
+        named: &mut Named,
+        settings: &Settings,
+        context: &mut Context<'_>,
+        shown: &mut Vec<(Key, Node)>,
+    ) -> Vec<Vec<check::Draft>> {
+        let parts = std::mem::take(&mut named.templates.list).into_iter().map(|entry| (entry.id, entry.node)).collect();
+        let defaults = settings.defaults.as_ref();
+        let reader = Reader { kinds: self.kinds, defaults, templates: &named.templates, parts };
+        let read = reader.read(&mut std::mem::take(&mut named.checks.list), context);
+        let (checks, trees): (Vec<_>, Vec<_>) = read.into_iter().unzip();
+        show_all(shown, "checks", trees.into_iter().flatten().collect());
+        checks
+    }
+
     fn include(&self, settings: &Settings, named: &mut Named, context: &mut Context<'_>) {
         let Some((_, first)) = settings.include.first() else { return };
         let Some(main) = self.path else {
@@ -251,125 +262,23 @@ impl<'p> Decoder<'p> {
     }
 }
 
-impl Decoder<'_> {
-    fn checks(
-        &mut self,
-        named: &mut Named,
-        settings: &Settings,
-        context: &mut Context<'_>,
-        shown: &mut Vec<(Key, Node)>,
-    ) -> Vec<check::Draft> {
-        let templates: HashMap<_, _> =
-            std::mem::take(&mut named.templates.list).into_iter().map(|entry| (entry.id, entry.node)).collect();
-        let mut used = HashSet::new();
-        let mut used_kinds = HashSet::new();
-        let checks = decode_all(&mut named.checks, context, shown, "checks", |entry, context| {
-            let Entry { id, node } = check::unfold(entry);
-            let mut merged = node;
-            if let Some(at) = merged.get("use").filter(|node| !node.is_null()).cloned() {
-                let Some(name) = context.text("the name of a template", &at) else { return failed() };
-                if refuse_unknown("template", &name, at.span, &[&named.templates], context) {
-                    return failed();
-                }
-                if let Some(template) = templates.get(name.as_str()) {
-                    merged = merge(merged, template);
-                }
-                used.insert(name);
-            }
-            let Some(kind) = check::pick(self.kinds, format_args!("check `{id}`"), &merged, context) else {
-                return failed();
-            };
-            used_kinds.insert(kind.name);
-            if let Some(defaults) = &settings.defaults {
-                let pruned = self.defaults.entry(kind.name).or_insert_with(|| prune(defaults, &shape::check_of(kind)));
-                merged = merge(merged, pruned);
-            }
-            check::decode(&id, &merged, kind, context)
-        });
-        for id in named.templates.ids() {
-            let Some(template) = templates.get(id) else { continue };
-            context.problems.next_subject();
-            if let Some((key, _)) = template.entry("use") {
-                let _: Option<()> = context.error(key.span, "a template cannot use another template");
-            }
-            if !used.contains(id.as_str()) {
-                check_part(
-                    self.kinds,
-                    &format!("template `{id}`"),
-                    template,
-                    &|kind| check::may_be(self.kinds, kind, template),
-                    context,
-                );
-            }
-        }
-        if let Some(defaults) = &settings.defaults {
-            context.problems.next_subject();
-            check_part(self.kinds, "`defaults`", defaults, &|kind| !used_kinds.contains(kind.name), context);
-        }
-        checks
-    }
-}
-
-/// Looks through a part of a check that stands alone: every key must be known to some kind of check, and every value be
-/// right for the kinds that `concerns` names.
-fn check_part(
-    kinds: Kinds,
-    what: &str,
-    part: &Node,
-    concerns: &dyn Fn(&'static Kind) -> bool,
-    context: &mut Context<'_>,
-) {
-    if part.as_map().is_none() {
-        if !part.is_null() {
-            let _: Option<()> =
-                context.error(part.span, format!("expected a map for {what}, found {}", part.describe()));
-        }
-        return;
-    }
-    let readers: Vec<Vec<FieldDoc>> = kinds.checks.iter().map(shape::check_of).collect();
-    let slices: Vec<&[FieldDoc]> = readers.iter().map(Vec::as_slice).collect();
-    for (key, known) in unknown(part, &slices) {
-        let mut problem = Problem::error(key.span, format!("unknown key `{}` in {what}", key.name));
-        problem.help = did_you_mean(&key.name, known);
-        context.problems.push(problem);
-    }
-    context.partial = true;
-    for (kind, docs) in kinds.checks.iter().zip(&readers).filter(|(kind, _)| concerns(kind)) {
-        Fields::read(context, format_args!("{what}"), &prune(part, docs), |fields| {
-            check::common(fields, "");
-            (kind.decode)(fields)
-        });
-    }
-    context.partial = false;
-}
-
 /// Decodes entries one after the other, each a subject of its own, and collects them as `config show` prints them.
 fn decode_all<T>(
     entries: &mut Entries,
     context: &mut Context<'_>,
     shown: &mut Vec<(Key, Node)>,
     plural: &str,
-    mut decode: impl FnMut(Entry, &mut Context<'_>) -> (Option<T>, Node),
+    decode: impl FnMut(Entry, &mut Context<'_>) -> (Option<T>, Node),
 ) -> Vec<T> {
-    let mut decoded = Vec::with_capacity(entries.list.len());
-    let mut trees = Vec::new();
-    for entry in std::mem::take(&mut entries.list) {
-        context.problems.next_subject();
-        let key = Key { name: entry.id.as_str().into(), span: entry.node.span };
-        let (value, tree) = decode(entry, context);
-        if context.showing {
-            trees.push((key, tree));
-        }
-        decoded.extend(value);
-    }
+    let (decoded, trees) = checks::decode_each(&mut std::mem::take(&mut entries.list), context, decode);
+    show_all(shown, plural, trees);
+    decoded
+}
+
+/// Adds things of one kind to what `config show` prints.
+fn show_all(shown: &mut Vec<(Key, Node)>, plural: &str, trees: Vec<(Key, Node)>) {
     if !trees.is_empty() {
         let span = Span::default();
         shown.push((Key { name: plural.into(), span }, Node { span, body: Body::Map(trees) }));
     }
-    decoded
-}
-
-/// What a decoder returns when it has reported why it could not even begin.
-fn failed<T>() -> (Option<T>, Node) {
-    (None, Node::null(Span::default()))
 }

@@ -5,6 +5,7 @@
 mod action;
 mod alert;
 mod check;
+mod checks;
 mod convert;
 pub mod documentation;
 mod entries;

@@ -20,6 +20,7 @@ pub mod command;
 pub mod database;
 pub mod expect;
 pub mod http;
+pub mod manner;
 pub mod memcached;
 pub mod mysql;
 pub mod net;
@@ -78,6 +79,12 @@ pub trait Spec: fmt::Debug + Send + Sync {
 
     /// The plain values that messages may name: never a secret, never a header.
     fn values(&self) -> Vec<(String, String)>;
+
+    /// A fingerprint of all that a probe does, for comparisons within this process. Secrets do not show in it, and need not:
+    /// whoever changes one means the same check.
+    fn manner(&self) -> u64 {
+        manner::of(&self)
+    }
 
     /// Opens what probing needs: secrets, certificates, compiled roots.
     ///

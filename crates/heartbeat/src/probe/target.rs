@@ -74,7 +74,8 @@ pub fn host(url: &Url) -> String {
     match url.host() {
         // Of schemes that it does not know, the parser leaves the host as it is.
         Some(Host::Domain(name)) => name.to_ascii_lowercase(),
-        Some(Host::Ipv4(address)) => address.to_string(),
+        // As the parser has written it.
+        Some(Host::Ipv4(_)) => url.host_str().unwrap_or_default().to_owned(),
         Some(Host::Ipv6(address)) => address.to_string(),
         None => String::new(),
     }

@@ -1,6 +1,7 @@
 //! What is opened for a plan: probers, channels and runners, with their secrets read. All of it or nothing.
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
 use std::sync::Arc;
 
 use heartbeat_core::Id;
@@ -11,6 +12,7 @@ use heartbeat_responder::view::Layout;
 use super::{board, wiring};
 use crate::action::Runner;
 use crate::alert::Channel;
+use crate::host::cores;
 use crate::message::{About, Style, Texts};
 use crate::plan::Plan;
 use crate::probe::{Prober, World};
@@ -37,15 +39,8 @@ impl Built {
     /// # Errors
     /// Everything that could not be opened, a sentence each, naming the check, action or alert.
     pub fn new(plan: Arc<Plan>, world: &World) -> Result<Self, Vec<String>> {
-        let mut probers = Vec::with_capacity(plan.checks.len());
         let mut channels = BTreeMap::new();
-        let mut problems = Vec::new();
-        for check in &plan.checks {
-            match check.spec.build(world) {
-                Ok(prober) => probers.push(Arc::from(prober)),
-                Err(problem) => problems.push(format!("check `{}`: {problem}", check.id)),
-            }
-        }
+        let (probers, checks, mut problems) = checks(&plan, world);
         let mut runners = BTreeMap::new();
         for action in &plan.actions {
             match Runner::build(Arc::clone(action)) {
@@ -71,7 +66,7 @@ impl Built {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let wired = Some((wiring::coordinator(&plan), wiring::shard(&plan)));
+        let wired = Some((wiring::coordinator(&plan), checks));
         Ok(Self { plan, probers, channels, runners, layout, wired })
     }
 
@@ -94,4 +89,32 @@ impl Built {
         let texts = texts.unwrap_or_else(|| Texts::standard());
         (about, texts, Style::of(texts, zone.clone()))
     }
+}
+
+/// To open so many takes longer than to start a thread.
+const WORTH_A_THREAD: NonZero<usize> = NonZero::new(1000).expect("it is not zero");
+
+/// What probes each check, and what the engine needs to know of it; with everything that could not be opened.
+fn checks(plan: &Plan, world: &World) -> (Vec<Arc<dyn Prober>>, Vec<CheckSpec>, Vec<String>) {
+    let share = cores::share(plan.checks.len(), WORTH_A_THREAD);
+    let parts = cores::at_once(plan.checks.chunks(share).enumerate(), |(number, part)| {
+        let mut problems = Vec::new();
+        let mut probers: Vec<Arc<dyn Prober>> = Vec::with_capacity(part.len());
+        for check in part {
+            match check.spec.build(world) {
+                Ok(prober) => probers.push(Arc::from(prober)),
+                Err(problem) => problems.push(format!("check `{}`: {problem}", check.id)),
+            }
+        }
+        (probers, wiring::shard(number * share, part), problems)
+    });
+    let (mut probers, mut specs, mut problems) = (Vec::new(), Vec::new(), Vec::new());
+    probers.reserve_exact(plan.checks.len());
+    specs.reserve_exact(plan.checks.len());
+    for part in parts {
+        probers.extend(part.0);
+        specs.extend(part.1);
+        problems.extend(part.2);
+    }
+    (probers, specs, problems)
 }

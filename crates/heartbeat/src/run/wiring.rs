@@ -1,8 +1,6 @@
 //! What the engine needs to know of a plan.
 
 use std::collections::HashSet;
-use std::fmt::{self, Write as _};
-use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::Arc;
 
 use heartbeat_core::coordinator::{ActionWiring, CheckWiring, GroupWiring, Wiring};
@@ -59,35 +57,18 @@ fn flag(flag: &Flag) -> CheckWiring {
 /// The state of the flag goes on when its file is moved.
 pub const FLAG_TARGET: u64 = 1;
 
-/// For the shard.
-pub fn shard(plan: &Plan) -> Vec<CheckSpec> {
+/// For the shard: checks that stand one after the other in their plan, the first of them at this place.
+pub fn shard(first: usize, checks: &[Arc<Check>]) -> Vec<CheckSpec> {
     let mut hosts: HashSet<Arc<str>> = HashSet::new();
-    (0..)
-        .zip(&plan.checks)
+    (u32::try_from(first).expect("a shard numbers its checks so")..)
+        .zip(checks)
         .map(|(place, check)| CheckSpec {
             id: check.id.clone(),
             place,
             policy: check.policy.clone(),
             host: check.spec.address().map(|address| share(&mut hosts, address)),
             target: check.target,
-            manner: manner(check),
+            manner: check.spec.manner(),
         })
         .collect()
-}
-
-/// Only compared within a process. Secrets do not show, and need not: whoever changes one means the same check.
-fn manner(check: &Check) -> u64 {
-    let mut hashing = Hashing(DefaultHasher::new());
-    write!(hashing, "{:?}", check.spec).expect("a hasher takes everything");
-    hashing.0.finish()
-}
-
-/// Hashes a text as it is written, without the text.
-struct Hashing(DefaultHasher);
-
-impl fmt::Write for Hashing {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.write(text.as_bytes());
-        Ok(())
-    }
 }

@@ -20,6 +20,7 @@ mod rules;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -31,6 +32,7 @@ use self::prober::{Hop, HttpProber};
 use self::proxy::ProxySpec;
 use self::rules::Rules;
 use super::expect::Limits;
+use super::manner::{self, Manner};
 use super::net::Way;
 use super::target::Target;
 use super::{Kind, PickedBy, Prober, Spec, World, clip, tls};
@@ -79,6 +81,7 @@ struct Terms {
     rules: Rules,
     expect: Limits,
     warn: Limits,
+    manner: Manner,
 }
 
 /// How we tell who we are.
@@ -148,7 +151,16 @@ fn decode(fields: &mut Fields<'_, '_, '_>) -> Option<Box<dyn Spec>> {
         auth: auth?.map(Box::new),
         proxy: proxy?.map(Box::new),
         tls: Some(tls?).filter(|tls| *tls != tls::Options::default()).map(Box::new),
-        terms: fields.context().share(Terms { redirects, version, way, body_limit, rules, expect, warn }),
+        terms: fields.context().share(Terms {
+            redirects,
+            version,
+            way,
+            body_limit,
+            rules,
+            expect,
+            warn,
+            manner: Manner::default(),
+        }),
     }))
 }
 
@@ -278,6 +290,17 @@ impl Spec for Http {
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into()
+    }
+
+    fn manner(&self) -> u64 {
+        let Self { target, method, headers, body, auth, proxy, tls, terms } = self;
+        let mut hasher = DefaultHasher::new();
+        (target.shown(), method, terms.manner.of(terms)).hash(&mut hasher);
+        // Of most checks there is no more to say.
+        if !headers.is_empty() || body.is_some() || auth.is_some() || proxy.is_some() || tls.is_some() {
+            manner::of(&(headers, body, auth, proxy, tls)).hash(&mut hasher);
+        }
+        hasher.finish()
     }
 
     fn build(&self, world: &World) -> Result<Box<dyn Prober>, String> {
