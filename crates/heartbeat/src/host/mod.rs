@@ -8,6 +8,7 @@ pub mod env;
 pub mod failpoint;
 pub mod hostname;
 pub mod load;
+pub mod memory;
 pub mod notify;
 pub mod process;
 pub mod random;

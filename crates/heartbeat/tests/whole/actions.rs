@@ -407,11 +407,7 @@ fn every_way_to_fail_ends_in_a_notice() {
          deaf: {{ demote: [/bin/sh, {folder}deaf], retry: 0, timeout: 200ms }}"
     ));
     let program = bench.start();
-    let highest = || {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", program.pid())).expect("it lives");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a line of proc(5)");
-        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number")
-    };
+    let highest = || program.memory("VmHWM:");
     let before = highest();
     bench.turn("down");
     bench.wait_for_notice("action exits: demote failed, 2 attempts: exit 7");

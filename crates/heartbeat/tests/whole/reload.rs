@@ -191,3 +191,15 @@ fn a_thousand_hangups_and_an_orderly_end() {
     assert!(start.elapsed() < Duration::from_secs(10));
     assert_eq!(check(&home, "web")["epoch"], 1);
 }
+
+#[test]
+fn code_that_only_reading_a_file_needed_does_not_stay_in_memory() {
+    let home = Home::new().with("heartbeat.yaml", "checks:\n  c: { shell: exit 0 }\nalerts: []\nstorage: memory\n");
+    let mut program = home.start(&["run"]);
+    let most = || program.memory("VmHWM:");
+    let is_little = || (program.memory("RssFile:") < most() / 2).then_some(());
+    wait_for("the start's code is given back", is_little);
+    assert_eq!(home.run(&["reload"]).code, 0);
+    wait_for("the reload's code is given back", is_little);
+    program.wait_for("again");
+}

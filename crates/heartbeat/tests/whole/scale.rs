@@ -146,14 +146,6 @@ fn states(home: &Home) -> Option<BTreeMap<String, CheckStatus>> {
     }
 }
 
-/// A figure of `/proc/PID/status`, in MiB.
-fn memory(program: &Program, figure: &str) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", program.pid())).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix(figure)).expect("proc(5)");
-    let kib: usize = line.trim_matches(|c: char| !c.is_ascii_digit()).parse().expect("kB");
-    kib / 1024
-}
-
 #[test]
 fn a_hundred_thousand_checks_are_judged_rightly_within_bounded_memory_and_outlive_a_reload() {
     let targets = Targets::new();
@@ -164,7 +156,7 @@ fn a_hundred_thousand_checks_are_judged_rightly_within_bounded_memory_and_outliv
         (targets.answered.load(Ordering::Relaxed) >= answering).then_some(())
     });
     // To be asked costs memory too, but nobody asks all the time.
-    let most = memory(&program, "VmHWM:");
+    let most = program.memory("VmHWM:") / 1024;
     assert!(most <= MEMORY, "{most} MiB, and {MEMORY} are enough");
     let before = wait_long("every check has been decided", || {
         states(&home).filter(|states| states.values().all(|check| check.state != State::Unknown))

@@ -176,6 +176,13 @@ impl Program {
         self.child.id()
     }
 
+    /// A figure of `/proc/PID/status`, in KiB.
+    pub(crate) fn memory(&self, figure: &str) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix(figure)).expect("a line of proc(5)");
+        line.trim_matches(|c: char| !c.is_ascii_digit()).parse().expect("kB")
+    }
+
     /// Everything that was printed so far, on both streams.
     pub(crate) fn said(&self) -> String {
         self.said.lock().expect("readers do not panic").clone()
