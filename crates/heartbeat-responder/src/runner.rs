@@ -51,6 +51,7 @@ pub(crate) struct Runner {
 struct Course {
     check: Arc<dyn Check>,
     timeout: Duration,
+    state: State,
     known: Known,
 }
 
@@ -68,7 +69,7 @@ impl Runner {
         let specs = planned.iter().map(spec).collect();
         let course = |planned: Planned| {
             let Planned { id, check, policy } = planned;
-            (id, Course { check, timeout: policy.timeout, known: Known::default() })
+            (id, Course { check, timeout: policy.timeout, state: State::Unknown, known: Known::default() })
         };
         let mut runner = Self {
             board,
@@ -146,6 +147,7 @@ impl Runner {
 
     fn report(&mut self, report: Report) {
         let Some(course) = self.checks.get_mut(&report.id) else { return };
+        course.state = report.record.state;
         course.known = course.known.after(&report.record);
         self.board.know(&report.id, course.known.clone());
         if let Some(transition) = report.transition {
@@ -155,8 +157,7 @@ impl Runner {
 
     fn stale(&mut self, id: &Id) {
         let Some(course) = self.checks.get_mut(id) else { return };
-        let state = self.shard.record(id).map_or(State::Unknown, |record| record.state);
-        course.known = course.known.stale(state, "no run of the check has ended for three intervals");
+        course.known = course.known.stale(course.state, "no run of the check has ended for three intervals");
         self.board.know(id, course.known.clone());
     }
 }

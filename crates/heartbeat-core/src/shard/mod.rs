@@ -156,7 +156,6 @@ pub struct Shard {
     stopped: bool,
     slots: Vec<Option<Slot>>,
     free: Vec<u32>,
-    keys: BTreeMap<Id, u32>,
     timers: Timers,
     turns: Turns,
     attempts: u64,
@@ -225,7 +224,6 @@ impl Shard {
             stopped: false,
             slots: Vec::new(),
             free: Vec::new(),
-            keys: BTreeMap::new(),
             timers: Timers::default(),
             turns: Turns::new(Limits::default()),
             attempts: 0,
@@ -280,11 +278,6 @@ impl Shard {
     /// Probes in flight.
     pub const fn in_flight(&self) -> u32 {
         self.turns.in_flight()
-    }
-
-    /// What is known of a check.
-    pub fn record(&self, id: &str) -> Option<&Arc<CheckRecord>> {
-        self.keys.get(id).map(|&slot| &self.slot(slot).record)
     }
 
     fn probed(&mut self, now: Now, index: u32, attempt: u64, mut outcome: Outcome, out: &mut Vec<Effect>) {
@@ -432,20 +425,18 @@ impl Shard {
         out: &mut Vec<Effect>,
     ) {
         self.turns = Turns::new(limits);
-        let mut gone = core::mem::take(&mut self.keys);
+        let mut gone: BTreeMap<Id, u32> = self.planned().map(|(index, slot)| (slot.spec.id.clone(), index)).collect();
         let added = checks.iter().filter(|spec| !gone.contains_key(&spec.id)).count();
         // To the place: what a list that grows sets aside would never be used.
         self.slots.reserve_exact(added.saturating_sub(self.free.len()));
         for spec in checks {
-            let id = spec.id.clone();
-            let index = match gone.remove(&id) {
-                Some(index) => {
-                    self.change(index, spec, now, out);
-                    index
+            match gone.remove(&spec.id) {
+                Some(index) => self.change(index, spec, now, out),
+                None => {
+                    let record = records.remove(&spec.id).unwrap_or_default();
+                    self.add(spec, record, added, now);
                 }
-                None => self.add(spec, records.remove(&id).unwrap_or_default(), added, now),
-            };
-            self.keys.insert(id, index);
+            }
         }
         for (id, index) in gone {
             self.abandon(index, out);
@@ -457,7 +448,12 @@ impl Shard {
         self.take_turns_anew();
     }
 
-    fn add(&mut self, spec: CheckSpec, record: Arc<CheckRecord>, added: usize, now: Mono) -> u32 {
+    /// Its checks, in the order of their keys.
+    fn planned(&self) -> impl Iterator<Item = (u32, &Slot)> {
+        (0..).zip(&self.slots).filter_map(|(index, slot)| Some((index, slot.as_ref()?)))
+    }
+
+    fn add(&mut self, spec: CheckSpec, record: Arc<CheckRecord>, added: usize, now: Mono) {
         let grid = Grid::of(&spec.id);
         let due = match self.mode {
             Mode::Daemon => grid.first(now, spec.policy.interval, added),
@@ -480,7 +476,6 @@ impl Shard {
         });
         self.slots[index as usize] = Some(slot);
         self.set_timer(index);
-        index
     }
 
     /// The plan says something else of a check. Its state and, where the interval is the same, its times stay.
@@ -510,14 +505,15 @@ impl Shard {
     /// Whoever waited or was in flight before a new plan still does, under its limits.
     fn take_turns_anew(&mut self) {
         let mut waiting = Vec::new();
-        for (index, slot) in (0..).zip(&self.slots) {
-            let Some(slot) = slot else { continue };
+        let mut in_flight = Vec::new();
+        for (index, slot) in self.planned() {
             match slot.phase {
-                Phase::Probing { .. } => self.turns.take(slot.host),
+                Phase::Probing { .. } => in_flight.push(slot.host),
                 Phase::Queued { due } => waiting.push((due, index, slot.host)),
                 Phase::Idle { .. } | Phase::Done => {}
             }
         }
+        in_flight.into_iter().for_each(|host| self.turns.take(host));
         waiting.sort_unstable_by_key(|&(due, index, _)| (due, index));
         for (_, index, host) in waiting {
             self.turns.wait(host, index);
@@ -526,7 +522,7 @@ impl Shard {
 
     fn stop(&mut self, out: &mut Vec<Effect>) {
         self.stopped = true;
-        for index in self.keys.values().copied().collect::<Vec<u32>>() {
+        for index in self.planned().map(|(index, _)| index).collect::<Vec<u32>>() {
             self.abandon(index, out);
             self.slot_mut(index).phase = Phase::Done;
         }

@@ -81,7 +81,7 @@ fn other_expectations_drop_the_attempt_in_flight_and_keep_what_was_counted() {
     let effects = handle(&mut shard, again, plan_in_a_manner(&["web"], 10, 1, 7));
     assert_eq!(effects, [Effect::Abandon { check: WEB, attempt: 2 }]);
     assert_eq!(handle(&mut shard, again, answer(2, refused())), [], "it was made under the old expectations");
-    assert_eq!(shard.record("web").map(|record| record.fail_count), Some(1));
+    assert_eq!(shard.slot(0).record.fail_count, 1);
     assert!(shard.next_wake().is_some());
 }
 

@@ -15,7 +15,7 @@ use heartbeat_core::record::State;
 use nix::sys::signal::Signal;
 use socket2::{Domain, Socket, Type};
 
-use crate::support::{Home, Program, wait_within};
+use crate::support::{Home, wait_within};
 
 const CHECKS: usize = 100_000;
 

@@ -58,7 +58,7 @@ impl AsyncWrite for Wire {
 }
 
 /// The head of an answer, and its body on the way.
-pub(super) struct Answer<'r> {
+pub(super) struct Answer {
     /// The status.
     pub(super) status: StatusCode,
     /// The headers; of HTTP/1.1 those that the check looks at.
@@ -66,18 +66,18 @@ pub(super) struct Answer<'r> {
     /// When the certificate of the server ends, if there was one.
     pub(super) not_after: Option<Wall>,
     /// The rest.
-    pub(super) body: Body<'r>,
+    pub(super) body: Body,
 }
 
 /// A body on its way.
-pub(super) enum Body<'r> {
+pub(super) enum Body {
     /// In HTTP/1.1.
-    Http1(http1::Exchange<'r, Wire>),
+    Http1(http1::Exchange<Wire>),
     /// In HTTP/2.
     Http2(Box<http2::Exchange>),
 }
 
-impl Body<'_> {
+impl Body {
     /// The next bytes of the body; `None` at its end.
     pub(super) async fn next(&mut self) -> Result<Option<&[u8]>, Failure> {
         match self {

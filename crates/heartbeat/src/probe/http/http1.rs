@@ -49,19 +49,19 @@ pub(super) struct Question<'q> {
 }
 
 /// Sends a request, and waits for the head of its answer; the body is read from what is returned with it.
-pub(super) async fn ask<'r, S>(
+pub(super) async fn ask<S>(
     stream: S,
-    request: &'r [u8],
+    request: Vec<u8>,
     question: &Question<'_>,
     trace: &Trace,
-) -> Result<(StatusCode, HeaderMap, Exchange<'r, S>), Failure>
+) -> Result<(StatusCode, HeaderMap, Exchange<S>), Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     trace.enter(Phase::FirstByte);
     let left = Framing::UntilClosed;
     let mut exchange =
-        Exchange { stream, unsent: request, flushed: false, deaf: None, heard: Vec::new(), used: 0, left };
+        Exchange { stream, request, sent: 0, flushed: false, deaf: None, heard: Vec::new(), used: 0, left };
     let mut is_first = true;
     loop {
         let count = exchange.hear(WAITING).await?;
@@ -93,10 +93,11 @@ const WAITING: &str = "waiting for the answer";
 const RECEIVING: &str = "receiving the body";
 
 /// A connection on which an answer comes in.
-pub(super) struct Exchange<'r, S> {
+pub(super) struct Exchange<S> {
     stream: S,
-    /// What has not gone out of the request.
-    unsent: &'r [u8],
+    /// The request, and how much of it has gone out.
+    request: Vec<u8>,
+    sent: usize,
     /// Whether nothing of it waits in the stream.
     flushed: bool,
     /// Why the rest of the request will not go out.
@@ -108,7 +109,7 @@ pub(super) struct Exchange<'r, S> {
     left: Framing,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<'_, S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<S> {
     /// The next bytes of the body; `None` at its end.
     pub(super) async fn next(&mut self) -> Result<Option<&[u8]>, Failure> {
         loop {
@@ -156,11 +157,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<'_, S> {
     /// Sends what the connection takes of the request. A server may answer before it has heard all of it, or refuse to
     /// hear more and answer all the same: so that is no error before the answer has failed to come.
     fn poll_send(&mut self, cx: &mut Context<'_>) {
-        while !self.unsent.is_empty() {
-            match Pin::new(&mut self.stream).poll_write(cx, self.unsent) {
+        while self.sent < self.request.len() {
+            match Pin::new(&mut self.stream).poll_write(cx, &self.request[self.sent..]) {
                 Poll::Pending => return,
                 Poll::Ready(Ok(0)) => self.give_up(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(count)) => self.unsent = &self.unsent[count..],
+                Poll::Ready(Ok(count)) => self.sent += count,
                 Poll::Ready(Err(error)) => self.give_up(error),
             }
         }
@@ -174,7 +175,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchange<'_, S> {
     }
 
     fn give_up(&mut self, error: io::Error) {
-        (self.unsent, self.flushed, self.deaf) = (&[], true, Some(error));
+        (self.sent, self.flushed, self.deaf) = (self.request.len(), true, Some(error));
     }
 
     /// Why the answer is not whole when the server has hung up.

@@ -27,8 +27,8 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
-use self::asked::Asked;
-use self::prober::{Hop, HttpProber};
+use self::asked::{Asked, Message};
+use self::prober::HttpProber;
 use self::proxy::ProxySpec;
 use self::rules::Rules;
 use super::expect::Limits;
@@ -305,9 +305,8 @@ impl Spec for Http {
 
     fn build(&self, world: &World) -> Result<Box<dyn Prober>, String> {
         let body = self.body.as_ref().map(|secret| secret.reveal(&env::variable)).transpose()?;
-        let asked = Asked {
+        let message = Message {
             method: self.method.clone(),
-            url: self.target.plain(),
             headers: self.own_headers()?,
             body: Bytes::from(body.unwrap_or_default()),
         };
@@ -315,7 +314,7 @@ impl Spec for Http {
         let tls = self.tls.as_deref().cloned().unwrap_or_default();
         let alpn = self.terms.version.alpn();
         Ok(Box::new(HttpProber {
-            first: Hop::new(asked, proxy.as_deref()),
+            first: Asked { url: self.target.plain(), message: message.shared() },
             proxy,
             tls: tls.build(world, alpn)?,
             tls_elsewhere: tls.elsewhere().build(world, alpn)?,

@@ -1,6 +1,6 @@
 //! One probe: a request, the redirects that it leads through, the judgement of the last answer.
 //!
-//! What is asked for first is written down once for all probes. What few probes need (names, TLS, HTTP/2, redirects) is
+//! A prober is small, for there may be very many: a request is written down anew for every probe. What few probes need (names, TLS, HTTP/2, redirects) is
 //! boxed, so that a plain probe in flight is small.
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use url::Url;
 
 use super::answer::{Answer, Body, Wire};
-use super::asked::{Asked, Form};
+use super::asked::{Asked, Form, Message};
 use super::body::{Decoder, MOUTHFUL, Watcher};
 use super::proxy::Proxy;
 use super::{Offer, Terms, clip, http1, http2};
@@ -28,42 +28,13 @@ use crate::probe::{Boxed, Failure, Observation, Phase, Prober, Trace, target, tl
 /// Ready to probe.
 pub(super) struct HttpProber {
     /// What the configuration asks for.
-    pub(super) first: Hop,
+    pub(super) first: Asked,
     pub(super) proxy: Option<Box<Proxy>>,
     pub(super) tls: tls::Client,
     pub(super) tls_elsewhere: tls::Client,
     pub(super) resolver: Resolver,
     pub(super) bodies: Budget,
     pub(super) terms: Arc<Terms>,
-}
-
-/// A request, ready to go out.
-pub(super) struct Hop {
-    asked: Asked,
-    host: Box<str>,
-    port: u16,
-    /// The request in HTTP/1.1.
-    written: Box<[u8]>,
-}
-
-impl Hop {
-    /// Writes a request down as it goes out, through the proxy if there is one.
-    pub(super) fn new(asked: Asked, proxy: Option<&Proxy>) -> Self {
-        let written = match proxy {
-            Some(proxy) if !is_encrypted(&asked.url) => {
-                let mut told = asked.clone();
-                told.headers.extend(proxy.authorization.clone().map(|value| (PROXY_AUTHORIZATION, value)));
-                told.http1(Form::Absolute)
-            }
-            _ => asked.http1(Form::Origin),
-        };
-        let (host, port) = (target::host(&asked.url), asked.url.port_or_known_default().unwrap_or(80));
-        Self { asked, host: host.into(), port, written: written.into() }
-    }
-}
-
-fn is_encrypted(url: &Url) -> bool {
-    url.scheme() == "https"
 }
 
 impl Prober for HttpProber {
@@ -95,41 +66,36 @@ fn is_same_origin(ours: &Url, other: &Url) -> bool {
     ours.host() == other.host() && (same || upgraded)
 }
 
-async fn ask_http2<'h>(hop: &Hop, wire: Wire, not_after: Option<Wall>, trace: &Trace) -> Result<Answer<'h>, Failure> {
-    let (head, exchange) = http2::ask(&hop.asked, wire, trace).await?;
+async fn ask_http2(asked: &Asked, wire: Wire, not_after: Option<Wall>, trace: &Trace) -> Result<Answer, Failure> {
+    let (head, exchange) = http2::ask(asked, wire, trace).await?;
     Ok(Answer { status: head.status, headers: head.headers, not_after, body: Body::Http2(Box::new(exchange)) })
 }
 
 impl HttpProber {
-    async fn ask<'h>(&self, hop: &'h Hop, trace: &Trace) -> Result<Answer<'h>, Failure> {
+    async fn ask(&self, asked: &Asked, trace: &Trace) -> Result<Answer, Failure> {
         let (via, port) = match &self.proxy {
             Some(proxy) => (proxy.host.as_str(), proxy.port),
-            None => (&*hop.host, hop.port),
+            None => (asked.host(), asked.port()),
         };
         let stream = net::open(&self.resolver, via, port, &self.terms.way, trace).await?;
-        if is_encrypted(&hop.asked.url) {
-            Box::pin(self.ask_encrypted(hop, stream, trace)).await
+        if asked.is_encrypted() {
+            Box::pin(self.ask_encrypted(asked, stream, trace)).await
         } else if self.terms.version == Offer::Http2 && self.proxy.is_none() {
             net::hasten(&stream);
-            Box::pin(ask_http2(hop, Wire::Plain(stream), None, trace)).await
+            Box::pin(ask_http2(asked, Wire::Plain(stream), None, trace)).await
         } else {
-            self.ask_http1(hop, Wire::Plain(stream), None, trace).await
+            self.ask_http1(asked, Wire::Plain(stream), None, trace).await
         }
     }
 
-    async fn ask_encrypted<'h>(
-        &self,
-        hop: &'h Hop,
-        mut stream: TcpStream,
-        trace: &Trace,
-    ) -> Result<Answer<'h>, Failure> {
-        let Hop { asked, host, port, .. } = hop;
+    async fn ask_encrypted(&self, asked: &Asked, mut stream: TcpStream, trace: &Trace) -> Result<Answer, Failure> {
+        let (host, port) = (asked.host(), asked.port());
         if let Some(proxy) = &self.proxy {
             let bracketed = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
             trace.enter(Phase::Tunnel);
             proxy.tunnel(&mut stream, &bracketed).await?;
         }
-        let at_home = is_same_origin(&self.first.asked.url, &asked.url);
+        let at_home = is_same_origin(&self.first.url, &asked.url);
         let tls = if at_home { &self.tls } else { &self.tls_elsewhere };
         net::hasten(&stream);
         let stream = tls.connect(host, stream, trace).await?;
@@ -137,46 +103,58 @@ impl HttpProber {
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let wire = Wire::Encrypted(Box::new(stream));
         match (self.terms.version, is_http2) {
-            (_, true) => ask_http2(hop, wire, not_after, trace).await,
+            (_, true) => ask_http2(asked, wire, not_after, trace).await,
             (Offer::Http2, false) => Err(Failure::new(Fault::Protocol, "the server does not speak HTTP/2")),
-            (_, false) => self.ask_http1(hop, wire, not_after, trace).await,
+            (_, false) => self.ask_http1(asked, wire, not_after, trace).await,
         }
     }
 
-    async fn ask_http1<'h>(
+    async fn ask_http1(
         &self,
-        hop: &'h Hop,
+        asked: &Asked,
         wire: Wire,
         not_after: Option<Wall>,
         trace: &Trace,
-    ) -> Result<Answer<'h>, Failure> {
+    ) -> Result<Answer, Failure> {
         let looks_at = |name: &str| LOCATION == name || CONTENT_ENCODING == name || self.terms.rules.looks_at(name);
-        let question = http1::Question { method: &hop.asked.method, looks_at: &looks_at };
-        let (status, headers, exchange) = http1::ask(wire, &hop.written, &question, trace).await?;
+        let question = http1::Question { method: &asked.message.method, looks_at: &looks_at };
+        let (status, headers, exchange) = http1::ask(wire, self.written(asked), &question, trace).await?;
         Ok(Answer { status, headers, not_after, body: Body::Http1(exchange) })
+    }
+
+    /// A request as it goes out, through the proxy if there is one.
+    fn written(&self, asked: &Asked) -> Vec<u8> {
+        match &self.proxy {
+            Some(proxy) if !asked.is_encrypted() => {
+                let mut told = asked.clone();
+                let authorization = proxy.authorization.clone().map(|value| (PROXY_AUTHORIZATION, value));
+                Arc::make_mut(&mut told.message).headers.extend(authorization);
+                told.http1(Form::Absolute)
+            }
+            _ => asked.http1(Form::Origin),
+        }
     }
 
     /// Goes where an answer sends us, and on from there.
     async fn go_on(&self, mut status: StatusCode, mut to: String, trace: &Trace) -> Result<Observation, Failure> {
-        let mut from: Option<Hop> = None;
+        let mut from: Option<Asked> = None;
         for _ in 0..self.terms.redirects {
-            let hop = from.as_ref().unwrap_or(&self.first);
-            let hop = Hop::new(self.follow(&hop.asked, status, &to)?, self.proxy.as_deref());
-            let there = |failure| elsewhere(&hop.asked.url, failure);
-            let answer = self.ask(&hop, trace).await.map_err(there)?;
+            let next = self.follow(from.as_ref().unwrap_or(&self.first), status, &to)?;
+            let there = |failure| elsewhere(&next.url, failure);
+            let answer = self.ask(&next, trace).await.map_err(there)?;
             match self.redirect(&answer) {
                 None => return self.judge(answer, trace).await.map_err(there),
-                Some(next) => (status, to) = (answer.status, next),
+                Some(location) => (status, to) = (answer.status, location),
             }
             drop(answer);
-            from = Some(hop);
+            from = Some(next);
         }
         let reason = format!("more than {} redirects, the last one to {}", self.terms.redirects, clip(&to));
         Err(Failure::new(Fault::Redirect, reason))
     }
 
     /// Where an answer sends us, if we are to follow: a redirect that the check expects is an answer like others.
-    fn redirect(&self, answer: &Answer<'_>) -> Option<String> {
+    fn redirect(&self, answer: &Answer) -> Option<String> {
         let status = answer.status;
         let redirects = [
             StatusCode::MOVED_PERMANENTLY,
@@ -202,33 +180,30 @@ impl HttpProber {
             return refuse(format!("redirected to `{}`: only http and https are followed", clip(location)));
         }
         let keeps_method = match status {
-            StatusCode::SEE_OTHER => asked.method == Method::HEAD,
-            StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => asked.method != Method::POST,
+            StatusCode::SEE_OTHER => asked.message.method == Method::HEAD,
+            StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => asked.message.method != Method::POST,
             _ => true,
         };
         let url = target::plain(&Arc::new(url));
-        let home = is_same_origin(&self.first.asked.url, &url);
-        let mut next = Asked { url, headers: self.first.asked.headers.clone(), ..asked.clone() };
+        let home = is_same_origin(&self.first.url, &url);
+        let mut message = Message { headers: self.first.message.headers.clone(), ..Message::clone(&asked.message) };
         if !keeps_method {
-            next.method = Method::GET;
-            next.body = Bytes::new();
-            next.headers.remove(CONTENT_TYPE);
+            message.method = Method::GET;
+            message.body = Bytes::new();
+            message.headers.remove(CONTENT_TYPE);
         }
         if !home {
-            if !next.body.is_empty() {
-                return refuse(format!(
-                    "redirected to {}: a body does not follow to another host",
-                    clip(next.url.as_str())
-                ));
+            if !message.body.is_empty() {
+                return refuse(format!("redirected to {}: a body does not follow to another host", clip(url.as_str())));
             }
             let harmless = [ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, USER_AGENT];
-            let kept = harmless.map(|name| next.headers.get(&name).map(|value| (name.clone(), value.clone())));
-            next.headers = kept.into_iter().flatten().collect();
+            let kept = harmless.map(|name| message.headers.get(&name).map(|value| (name.clone(), value.clone())));
+            message.headers = kept.into_iter().flatten().collect();
         }
-        Ok(next)
+        Ok(Asked { url, message: Arc::new(message) })
     }
 
-    async fn judge(&self, mut answer: Answer<'_>, trace: &Trace) -> Result<Observation, Failure> {
+    async fn judge(&self, mut answer: Answer, trace: &Trace) -> Result<Observation, Failure> {
         self.terms.rules.judge_head(answer.status, &answer.headers)?;
         if self.terms.rules.body.is_empty() {
             // Nobody looks at it, but an answer that breaks off is none.
@@ -238,14 +213,13 @@ impl HttpProber {
         } else {
             Box::pin(self.judge_body(&answer.headers, &mut answer.body)).await?;
         }
-        if is_encrypted(&self.first.asked.url) && answer.not_after.is_none() && self.terms.expect.certificate.is_some()
-        {
+        if self.first.is_encrypted() && answer.not_after.is_none() && self.terms.expect.certificate.is_some() {
             return Err(Failure::new(Fault::Certificate, "the answer came without TLS, expected a certificate"));
         }
         self.terms.expect.observe(&self.terms.warn, trace.elapsed(), answer.not_after)
     }
 
-    async fn judge_body(&self, headers: &HeaderMap, body: &mut Body<'_>) -> Result<(), Failure> {
+    async fn judge_body(&self, headers: &HeaderMap, body: &mut Body) -> Result<(), Failure> {
         let watcher = Watcher::new(&self.terms.rules.body, self.terms.body_limit, &self.bodies);
         let mut decoder = Decoder::new(headers, watcher)?;
         let mouthful = if decoder.is_coded() { MOUTHFUL } else { usize::MAX };

@@ -27,6 +27,9 @@ const LOG_LIMIT: i64 = 16 << 20;
 /// history of a year does not delay the first probe.
 const CHECKED_WHOLE: u64 = 64 << 20;
 
+/// So many KiB of the database are kept in memory: results are written in order, and read by others.
+const CACHE: i64 = 512;
+
 /// So many statements are kept parsed: more than there are in a commit.
 const STATEMENTS: usize = 64;
 
@@ -97,6 +100,7 @@ pub(super) fn for_writing(path: &Path) -> Result<Connection, Trouble> {
     harden(&connection)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.pragma_update(None, "journal_size_limit", LOG_LIMIT)?;
+    connection.pragma_update(None, "cache_size", -CACHE)?;
     check_identity(path, &connection)?;
     // Before the log is switched on, so that the header of a new database tells at once that it is ours.
     schema::migrate(&mut connection)?;

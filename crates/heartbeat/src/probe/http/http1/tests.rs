@@ -68,7 +68,8 @@ fn read_as(method: &Method, mut script: Script) -> Result<Read, Failure> {
     let question = Question { method, looks_at: &looks_at };
     let trace = Trace::default();
     let reading = async {
-        let (status, headers, mut exchange) = ask(&mut script, b"GET / HTTP/1.1\r\n\r\n", &question, &trace).await?;
+        let (status, headers, mut exchange) =
+            ask(&mut script, b"GET / HTTP/1.1\r\n\r\n".to_vec(), &question, &trace).await?;
         let mut body = Vec::new();
         while let Some(piece) = exchange.next().await? {
             assert!(!piece.is_empty());
