@@ -1,6 +1,6 @@
 //! What is asked for, and how it is written down.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use heartbeat_core::outcome::Fault;
@@ -12,7 +12,7 @@ use url::{Position, Url};
 
 use crate::probe::Failure;
 
-/// What is asked for. There may be very many of these.
+/// What is asked for.
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
     /// Where; with scheme and host, without user and password.
@@ -22,7 +22,7 @@ pub(super) struct Asked {
 }
 
 /// A request but for its URL.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(super) struct Message {
     /// The method.
     pub(super) method: Method,
@@ -30,17 +30,6 @@ pub(super) struct Message {
     pub(super) headers: HeaderMap,
     /// The body.
     pub(super) body: Bytes,
-}
-
-/// What most checks say.
-static PLAIN: LazyLock<Arc<Message>> =
-    LazyLock::new(|| Arc::new(Message { method: Method::GET, headers: HeaderMap::new(), body: Bytes::new() }));
-
-impl Message {
-    /// The one that all share who say nothing else.
-    pub(super) fn shared(self) -> Arc<Self> {
-        if self == **PLAIN { Arc::clone(&PLAIN) } else { Arc::new(self) }
-    }
 }
 
 /// What we say that we are.

@@ -27,12 +27,13 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
-use self::asked::{Asked, Message};
-use self::prober::HttpProber;
+use self::asked::Message;
+use self::prober::{HttpProber, Means};
 use self::proxy::ProxySpec;
 use self::rules::Rules;
 use super::expect::Limits;
-use super::manner::{self, Manner};
+use super::made::Made;
+use super::manner;
 use super::net::Way;
 use super::target::Target;
 use super::{Kind, PickedBy, Prober, Spec, World, clip, tls};
@@ -57,21 +58,28 @@ warn: { certificate: 21d }
 /// Redirects that may be allowed at most: a chain of more is a loop to every browser.
 const REDIRECTS: u32 = 10;
 
-/// A decoded check.
+/// A decoded check. There may be very many, and most differ in nothing but their URL.
 #[derive(Debug)]
 struct Http {
     target: Target,
-    method: Method,
-    headers: Vec<(HeaderName, Secret)>,
-    /// Most checks have none of these four, and there may be very many checks.
-    body: Option<Box<Secret>>,
-    auth: Option<Box<Auth>>,
-    proxy: Option<Box<ProxySpec>>,
-    tls: Option<Box<tls::Options>>,
-    terms: Arc<Terms>,
+    common: Arc<Common>,
 }
 
-/// What a probe goes by, whatever it asks for. Most checks share theirs with others.
+/// What a check says besides its URL, and what is made of it.
+#[derive(Debug, PartialEq)]
+struct Common {
+    method: Method,
+    headers: Vec<(HeaderName, Secret)>,
+    body: Option<Secret>,
+    auth: Option<Auth>,
+    proxy: Option<ProxySpec>,
+    tls: tls::Options,
+    terms: Arc<Terms>,
+    means: Made<Result<Arc<Means>, String>>,
+    fingerprint: Made<u64>,
+}
+
+/// What a probe goes by, whatever it asks for.
 #[derive(Debug, PartialEq)]
 struct Terms {
     redirects: u32,
@@ -81,11 +89,10 @@ struct Terms {
     rules: Rules,
     expect: Limits,
     warn: Limits,
-    manner: Manner,
 }
 
 /// How we tell who we are.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 enum Auth {
     Basic(String, Option<Secret>),
     Bearer(Secret),
@@ -143,25 +150,18 @@ fn decode(fields: &mut Fields<'_, '_, '_>) -> Option<Box<dyn Spec>> {
     }
     let (expect, rules) = expect?;
     let body_limit = usize::try_from(body_limit).unwrap_or(usize::MAX);
-    Some(Box::new(Http {
-        target: target?,
+    let common = Common {
         method: method.0,
         headers: headers?,
-        body: body.map(Box::new),
-        auth: auth?.map(Box::new),
-        proxy: proxy?.map(Box::new),
-        tls: Some(tls?).filter(|tls| *tls != tls::Options::default()).map(Box::new),
-        terms: fields.context().share(Terms {
-            redirects,
-            version,
-            way,
-            body_limit,
-            rules,
-            expect,
-            warn,
-            manner: Manner::default(),
-        }),
-    }))
+        body,
+        auth: auth?,
+        proxy: proxy?,
+        tls: tls?,
+        terms: Arc::new(Terms { redirects, version, way, body_limit, rules, expect, warn }),
+        means: Made::default(),
+        fingerprint: Made::default(),
+    };
+    Some(Box::new(Http { target: target?, common: fields.context().share(common) }))
 }
 
 /// Headers that HTTP itself needs to get right.
@@ -240,7 +240,32 @@ impl Value for MethodName {
     }
 }
 
-impl Http {
+impl Common {
+    /// What its probers share.
+    fn means(&self, world: &World) -> Result<Arc<Means>, String> {
+        self.means.get_or_make(|| self.make_means(world).map(Arc::new)).clone()
+    }
+
+    fn make_means(&self, world: &World) -> Result<Means, String> {
+        let body = self.body.as_ref().map(|secret| secret.reveal(&env::variable)).transpose()?;
+        let headers = self.own_headers()?;
+        let proxy = self.proxy.as_ref().map(ProxySpec::build).transpose()?;
+        let alpn = self.terms.version.alpn();
+        Ok(Means {
+            message: Arc::new(Message {
+                method: self.method.clone(),
+                headers,
+                body: Bytes::from(body.unwrap_or_default()),
+            }),
+            proxy,
+            tls: self.tls.build(world, alpn)?,
+            tls_elsewhere: self.tls.elsewhere().build(world, alpn)?,
+            resolver: world.resolver().clone(),
+            bodies: world.bodies().clone(),
+            terms: Arc::clone(&self.terms),
+        })
+    }
+
     /// The headers for the origin that the configuration names.
     fn own_headers(&self) -> Result<HeaderMap, String> {
         let mut headers = HeaderMap::new();
@@ -251,7 +276,7 @@ impl Http {
             value.set_sensitive(true);
             headers.insert(name.clone(), value);
         }
-        let authorization = match self.auth.as_deref() {
+        let authorization = match &self.auth {
             None => None,
             Some(Auth::Basic(user, password)) => {
                 let password = password.as_ref().map(|secret| secret.reveal(&env::variable)).transpose()?;
@@ -286,41 +311,20 @@ impl Spec for Http {
             ("host", self.target.host()),
             ("port", port),
             ("path", self.target.url().path().to_owned()),
-            ("method", self.method.to_string()),
+            ("method", self.common.method.to_string()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into()
     }
 
     fn manner(&self) -> u64 {
-        let Self { target, method, headers, body, auth, proxy, tls, terms } = self;
+        let common = self.common.fingerprint.get_or_make(|| manner::of(&self.common));
         let mut hasher = DefaultHasher::new();
-        (target.shown(), method, terms.manner.of(terms)).hash(&mut hasher);
-        // Of most checks there is no more to say.
-        if !headers.is_empty() || body.is_some() || auth.is_some() || proxy.is_some() || tls.is_some() {
-            manner::of(&(headers, body, auth, proxy, tls)).hash(&mut hasher);
-        }
+        (self.target.shown(), common).hash(&mut hasher);
         hasher.finish()
     }
 
     fn build(&self, world: &World) -> Result<Box<dyn Prober>, String> {
-        let body = self.body.as_ref().map(|secret| secret.reveal(&env::variable)).transpose()?;
-        let message = Message {
-            method: self.method.clone(),
-            headers: self.own_headers()?,
-            body: Bytes::from(body.unwrap_or_default()),
-        };
-        let proxy = self.proxy.as_ref().map(|proxy| proxy.build()).transpose()?.map(Box::new);
-        let tls = self.tls.as_deref().cloned().unwrap_or_default();
-        let alpn = self.terms.version.alpn();
-        Ok(Box::new(HttpProber {
-            first: Asked { url: self.target.plain(), message: message.shared() },
-            proxy,
-            tls: tls.build(world, alpn)?,
-            tls_elsewhere: tls.elsewhere().build(world, alpn)?,
-            resolver: world.resolver().clone(),
-            bodies: world.bodies().clone(),
-            terms: Arc::clone(&self.terms),
-        }))
+        Ok(Box::new(HttpProber { url: self.target.plain(), means: self.common.means(world)? }))
     }
 }

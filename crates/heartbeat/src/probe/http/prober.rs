@@ -28,8 +28,15 @@ use crate::probe::{Boxed, Failure, Observation, Phase, Prober, Trace, target, tl
 /// Ready to probe.
 pub(super) struct HttpProber {
     /// What the configuration asks for.
-    pub(super) first: Asked,
-    pub(super) proxy: Option<Box<Proxy>>,
+    pub(super) url: Arc<Url>,
+    pub(super) means: Arc<Means>,
+}
+
+/// What the probers of checks share that differ only in their URL.
+#[derive(Debug)]
+pub(super) struct Means {
+    pub(super) message: Arc<Message>,
+    pub(super) proxy: Option<Proxy>,
     pub(super) tls: tls::Client,
     pub(super) tls_elsewhere: tls::Client,
     pub(super) resolver: Resolver,
@@ -40,7 +47,7 @@ pub(super) struct HttpProber {
 impl Prober for HttpProber {
     fn probe<'a>(&'a self, trace: &'a Trace) -> Boxed<'a, Result<Observation, Failure>> {
         Box::pin(async move {
-            let answer = self.ask(&self.first, trace).await?;
+            let answer = self.ask(&self.first(), trace).await?;
             match self.redirect(&answer) {
                 None => self.judge(answer, trace).await,
                 Some(location) => Box::pin(self.go_on(answer.status, location, trace)).await,
@@ -72,15 +79,19 @@ async fn ask_http2(asked: &Asked, wire: Wire, not_after: Option<Wall>, trace: &T
 }
 
 impl HttpProber {
+    fn first(&self) -> Asked {
+        Asked { url: Arc::clone(&self.url), message: Arc::clone(&self.means.message) }
+    }
+
     async fn ask(&self, asked: &Asked, trace: &Trace) -> Result<Answer, Failure> {
-        let (via, port) = match &self.proxy {
+        let (via, port) = match &self.means.proxy {
             Some(proxy) => (proxy.host.as_str(), proxy.port),
             None => (asked.host(), asked.port()),
         };
-        let stream = net::open(&self.resolver, via, port, &self.terms.way, trace).await?;
+        let stream = net::open(&self.means.resolver, via, port, &self.means.terms.way, trace).await?;
         if asked.is_encrypted() {
             Box::pin(self.ask_encrypted(asked, stream, trace)).await
-        } else if self.terms.version == Offer::Http2 && self.proxy.is_none() {
+        } else if self.means.terms.version == Offer::Http2 && self.means.proxy.is_none() {
             net::hasten(&stream);
             Box::pin(ask_http2(asked, Wire::Plain(stream), None, trace)).await
         } else {
@@ -90,19 +101,19 @@ impl HttpProber {
 
     async fn ask_encrypted(&self, asked: &Asked, mut stream: TcpStream, trace: &Trace) -> Result<Answer, Failure> {
         let (host, port) = (asked.host(), asked.port());
-        if let Some(proxy) = &self.proxy {
+        if let Some(proxy) = &self.means.proxy {
             let bracketed = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
             trace.enter(Phase::Tunnel);
             proxy.tunnel(&mut stream, &bracketed).await?;
         }
-        let at_home = is_same_origin(&self.first.url, &asked.url);
-        let tls = if at_home { &self.tls } else { &self.tls_elsewhere };
+        let at_home = is_same_origin(&self.url, &asked.url);
+        let tls = if at_home { &self.means.tls } else { &self.means.tls_elsewhere };
         net::hasten(&stream);
         let stream = tls.connect(host, stream, trace).await?;
         let not_after = tls::not_after(&stream);
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let wire = Wire::Encrypted(Box::new(stream));
-        match (self.terms.version, is_http2) {
+        match (self.means.terms.version, is_http2) {
             (_, true) => ask_http2(asked, wire, not_after, trace).await,
             (Offer::Http2, false) => Err(Failure::new(Fault::Protocol, "the server does not speak HTTP/2")),
             (_, false) => self.ask_http1(asked, wire, not_after, trace).await,
@@ -116,7 +127,8 @@ impl HttpProber {
         not_after: Option<Wall>,
         trace: &Trace,
     ) -> Result<Answer, Failure> {
-        let looks_at = |name: &str| LOCATION == name || CONTENT_ENCODING == name || self.terms.rules.looks_at(name);
+        let looks_at =
+            |name: &str| LOCATION == name || CONTENT_ENCODING == name || self.means.terms.rules.looks_at(name);
         let question = http1::Question { method: &asked.message.method, looks_at: &looks_at };
         let (status, headers, exchange) = http1::ask(wire, self.written(asked), &question, trace).await?;
         Ok(Answer { status, headers, not_after, body: Body::Http1(exchange) })
@@ -124,7 +136,7 @@ impl HttpProber {
 
     /// A request as it goes out, through the proxy if there is one.
     fn written(&self, asked: &Asked) -> Vec<u8> {
-        match &self.proxy {
+        match &self.means.proxy {
             Some(proxy) if !asked.is_encrypted() => {
                 let mut told = asked.clone();
                 let authorization = proxy.authorization.clone().map(|value| (PROXY_AUTHORIZATION, value));
@@ -137,9 +149,9 @@ impl HttpProber {
 
     /// Goes where an answer sends us, and on from there.
     async fn go_on(&self, mut status: StatusCode, mut to: String, trace: &Trace) -> Result<Observation, Failure> {
-        let mut from: Option<Asked> = None;
-        for _ in 0..self.terms.redirects {
-            let next = self.follow(from.as_ref().unwrap_or(&self.first), status, &to)?;
+        let (first, mut from) = (self.first(), None::<Asked>);
+        for _ in 0..self.means.terms.redirects {
+            let next = self.follow(from.as_ref().unwrap_or(&first), status, &to)?;
             let there = |failure| elsewhere(&next.url, failure);
             let answer = self.ask(&next, trace).await.map_err(there)?;
             match self.redirect(&answer) {
@@ -149,7 +161,7 @@ impl HttpProber {
             drop(answer);
             from = Some(next);
         }
-        let reason = format!("more than {} redirects, the last one to {}", self.terms.redirects, clip(&to));
+        let reason = format!("more than {} redirects, the last one to {}", self.means.terms.redirects, clip(&to));
         Err(Failure::new(Fault::Redirect, reason))
     }
 
@@ -163,7 +175,10 @@ impl HttpProber {
             StatusCode::TEMPORARY_REDIRECT,
             StatusCode::PERMANENT_REDIRECT,
         ];
-        if self.terms.redirects == 0 || !redirects.contains(&status) || self.terms.rules.status.holds(status) {
+        if self.means.terms.redirects == 0
+            || !redirects.contains(&status)
+            || self.means.terms.rules.status.holds(status)
+        {
             return None;
         }
         let location = answer.headers.get(LOCATION)?;
@@ -185,8 +200,8 @@ impl HttpProber {
             _ => true,
         };
         let url = target::plain(&Arc::new(url));
-        let home = is_same_origin(&self.first.url, &url);
-        let mut message = Message { headers: self.first.message.headers.clone(), ..Message::clone(&asked.message) };
+        let home = is_same_origin(&self.url, &url);
+        let mut message = Message { headers: self.means.message.headers.clone(), ..Message::clone(&asked.message) };
         if !keeps_method {
             message.method = Method::GET;
             message.body = Bytes::new();
@@ -204,8 +219,8 @@ impl HttpProber {
     }
 
     async fn judge(&self, mut answer: Answer, trace: &Trace) -> Result<Observation, Failure> {
-        self.terms.rules.judge_head(answer.status, &answer.headers)?;
-        if self.terms.rules.body.is_empty() {
+        self.means.terms.rules.judge_head(answer.status, &answer.headers)?;
+        if self.means.terms.rules.body.is_empty() {
             // Nobody looks at it, but an answer that breaks off is none.
             while answer.body.next().await?.is_some() {
                 tokio::task::consume_budget().await;
@@ -213,14 +228,14 @@ impl HttpProber {
         } else {
             Box::pin(self.judge_body(&answer.headers, &mut answer.body)).await?;
         }
-        if self.first.is_encrypted() && answer.not_after.is_none() && self.terms.expect.certificate.is_some() {
+        if self.url.scheme() == "https" && answer.not_after.is_none() && self.means.terms.expect.certificate.is_some() {
             return Err(Failure::new(Fault::Certificate, "the answer came without TLS, expected a certificate"));
         }
-        self.terms.expect.observe(&self.terms.warn, trace.elapsed(), answer.not_after)
+        self.means.terms.expect.observe(&self.means.terms.warn, trace.elapsed(), answer.not_after)
     }
 
     async fn judge_body(&self, headers: &HeaderMap, body: &mut Body) -> Result<(), Failure> {
-        let watcher = Watcher::new(&self.terms.rules.body, self.terms.body_limit, &self.bodies);
+        let watcher = Watcher::new(&self.means.terms.rules.body, self.means.terms.body_limit, &self.means.bodies);
         let mut decoder = Decoder::new(headers, watcher)?;
         let mouthful = if decoder.is_coded() { MOUTHFUL } else { usize::MAX };
         while let Some(bytes) = body.next().await? {

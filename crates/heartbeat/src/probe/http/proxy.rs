@@ -20,7 +20,7 @@ use crate::probe::{Failure, net};
 const HEAD: usize = 16 << 10;
 
 /// A proxy as configured.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct ProxySpec {
     target: Target,
     user: Option<String>,
