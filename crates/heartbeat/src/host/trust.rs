@@ -9,6 +9,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -35,7 +36,7 @@ pub fn only_writable_by(trusted: &[u32], path: &Path) -> Result<(), String> {
             continue;
         }
         here.push(&step);
-        let found = here.symlink_metadata().map_err(|error| format!("cannot look at {}: {error}", here.display()))?;
+        let found = find(&here)?;
         if found.is_symlink() {
             links += 1;
             if links > MOST_LINKS {
@@ -55,15 +56,22 @@ pub fn only_writable_by(trusted: &[u32], path: &Path) -> Result<(), String> {
                 look(trusted, &here, true)?;
             }
         } else {
-            look(trusted, &here, ahead.len() == 1)?;
+            judge(trusted, &here, &found, ahead.len() == 1)?;
         }
     }
     Ok(())
 }
 
-/// One file or folder. In the last folder the sticky bit excuses nothing.
 fn look(trusted: &[u32], path: &Path, last_folder: bool) -> Result<(), String> {
-    let found = path.symlink_metadata().map_err(|error| format!("cannot look at {}: {error}", path.display()))?;
+    judge(trusted, path, &find(path)?, last_folder)
+}
+
+fn find(path: &Path) -> Result<Metadata, String> {
+    path.symlink_metadata().map_err(|error| format!("cannot look at {}: {error}", path.display()))
+}
+
+/// One file or folder. In the last folder the sticky bit excuses nothing.
+fn judge(trusted: &[u32], path: &Path, found: &Metadata, last_folder: bool) -> Result<(), String> {
     owned(trusted, path, found.uid())?;
     let sticky = found.is_dir() && found.mode() & 0o1000 != 0 && !last_folder;
     if found.mode() & 0o022 != 0 && !sticky {

@@ -11,8 +11,8 @@ use tokio::net::unix::pipe::{Receiver, Sender};
 /// How much of each output stream is kept, in bytes: its end.
 pub const TAIL: usize = 8 * 1024;
 
-/// One read.
-const CHUNK: usize = 16 * 1024;
+/// One read. It goes to the stack: most programs say nothing, and to ask them is no reason to allocate.
+const CHUNK: usize = TAIL;
 
 /// After so many bytes without a pause the other tasks get their turn.
 const BURST: usize = 128 * 1024;
@@ -113,20 +113,23 @@ impl Pipes {
 
 impl Stream {
     fn new(end: Option<OwnedFd>) -> io::Result<Self> {
-        Ok(Self { pipe: end.map(Receiver::from_owned_fd).transpose()?, tail: Tail::default() })
+        let watch = |end: OwnedFd| {
+            // What the checked way asks of the kernel is known of a pipe that was made just now.
+            rustix::io::ioctl_fionbio(&end, true)?;
+            Receiver::from_owned_fd_unchecked(end)
+        };
+        Ok(Self { pipe: end.map(watch).transpose()?, tail: Tail::default() })
     }
 
     /// Reads to the end.
     async fn drain(&mut self) {
-        let mut buffer = Vec::new();
         let mut burst = 0;
         while let Some(pipe) = &self.pipe {
             if pipe.readable().await.is_err() {
                 self.pipe = None;
                 break;
             }
-            buffer.resize(CHUNK, 0);
-            burst += self.read(&mut buffer).unwrap_or(0);
+            burst += self.read().unwrap_or(0);
             if burst >= BURST {
                 burst = 0;
                 tokio::task::yield_now().await;
@@ -136,10 +139,9 @@ impl Stream {
 
     /// Reads what is there now.
     fn read_rest(&mut self) {
-        let mut buffer = vec![0; CHUNK];
         let mut rest = 0;
         while rest < REST {
-            match self.read(&mut buffer) {
+            match self.read() {
                 Some(count) => rest += count,
                 None => break,
             }
@@ -147,8 +149,10 @@ impl Stream {
     }
 
     /// One read; `None` if nothing is there now, or nothing will come any more.
-    fn read(&mut self, buffer: &mut [u8]) -> Option<usize> {
-        match self.pipe.as_ref()?.try_read(buffer) {
+    fn read(&mut self) -> Option<usize> {
+        let pipe = self.pipe.as_ref()?;
+        let mut buffer = [0; CHUNK];
+        match pipe.try_read(&mut buffer) {
             Ok(count) if count > 0 => {
                 self.tail.push(&buffer[..count]);
                 Some(count)
