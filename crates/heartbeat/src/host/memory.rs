@@ -1,19 +1,21 @@
 //! Giving back memory that only the start needed.
 //!
-//! The kernel maps the pages around every page of a program that is touched. After a start, which parses, decodes and builds,
-//! that is most of the program, and counts as ours for as long as we run, though what goes on is a small part of it.
+//! An allocator keeps what was freed between things that live on. And the kernel maps the pages around every page of a program
+//! that is touched: after a start, which parses, decodes and builds, that is most of the program, and counts as ours for as
+//! long as we run, though what goes on is a small part of it.
 #![allow(clippy::disallowed_methods)] // this is the door
 
 use std::fs;
 use std::io;
 use std::ops::Range;
 
-/// Lets go of the pages of the program and its libraries. Those that are needed come back, from the kernel's cache of the
-/// files, when they are touched.
+/// Lets go of free memory, and of the pages of the program and its libraries. Those that are needed come back when they are
+/// touched, from the kernel's cache of the files.
 ///
 /// # Errors
 /// If `/proc` does not tell what is mapped.
-pub fn release_code() -> io::Result<()> {
+pub fn release() -> io::Result<()> {
+    release_free();
     for range in pristine(&fs::read_to_string("/proc/self/smaps")?) {
         let (start, length) = (std::ptr::with_exposed_provenance_mut(range.start), range.len());
         // Safe: what is there is as it is in the file, nobody can write to it, and it is read from there again. An error
@@ -22,6 +24,14 @@ pub fn release_code() -> io::Result<()> {
         let _ = unsafe { rustix::mm::madvise(start, length, rustix::mm::Advice::LinuxDontNeed) };
     }
     Ok(())
+}
+
+/// Pages without anything alive on them go back to the system. Other C libraries than GNU's do so by themselves, or cannot.
+fn release_free() {
+    // Safe: it may be called at any time, by any thread (malloc_trim(3)).
+    #[cfg(target_env = "gnu")]
+    #[allow(unsafe_code)]
+    let _ = unsafe { libc::malloc_trim(0) };
 }
 
 /// The mappings of files that cannot be written and have no page that differs from the file, as proc_pid_smaps(5) lists them.

@@ -14,12 +14,13 @@ use tokio::time::sleep_until;
 
 use super::control::{Answer, Call, Request};
 use super::drained::OverlayStatus;
+use super::leftovers;
 use super::reload::{self, Reread};
 use super::responding::{BEAT, Responding, Word};
 use super::session::Session;
 use super::status::Status;
 use crate::host::notify::{self, Notifier};
-use crate::host::{clock, failpoint, memory};
+use crate::host::{clock, failpoint};
 use crate::log::Log;
 use crate::store::writer::{Durability, Health};
 
@@ -86,7 +87,7 @@ pub async fn run(
     }
     surroundings.notifier.ready(&summary(&session));
     ready();
-    release_code();
+    leftovers::clear(());
     let pace = surroundings.responding.as_ref().map(|_| BEAT).into_iter().chain(watchdog).min().unwrap_or(IDLE);
     let mut ending: Option<Mono> = None;
     let mut ended = Vec::with_capacity(AT_ONCE);
@@ -130,16 +131,6 @@ pub async fn run(
     tracing::info!("ending: nothing starts any more");
     surroundings.notifier.stopping();
     Ok(end(session, surroundings.responding).await)
-}
-
-/// After a configuration was read and built: the code that did it is not needed for long. Beside the loop, for it has to look
-/// at all memory.
-fn release_code() {
-    tokio::task::spawn_blocking(|| {
-        if let Err(error) = memory::release_code() {
-            tracing::debug!("cannot give back the memory of code that is not needed: {error}");
-        }
-    });
 }
 
 /// The orderly end. Whoever asks meanwhile is told that we are not ready, but live; the doors are closed last.
@@ -246,7 +237,6 @@ fn take_over(result: Result<Reread, String>, session: &mut Session, surroundings
     let answer = match result {
         Ok(Reread { built, mut remarks }) => {
             session.replan(built);
-            release_code();
             if let Some(responding) = &mut surroundings.responding {
                 remarks.extend(responding.replanned(session.driver.plan()));
             }

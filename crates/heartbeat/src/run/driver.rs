@@ -25,7 +25,7 @@ use super::build::Built;
 use super::committer::Committer;
 use super::late::Late;
 use super::pool::{Done, Pool};
-use super::{board, drained};
+use super::{board, drained, leftovers};
 use crate::host::{clock, zone};
 use crate::message;
 use crate::plan::responder::FLAG;
@@ -145,8 +145,7 @@ impl Driver {
     pub fn replan(&mut self, built: Built) {
         let old = std::mem::replace(&mut self.built, built);
         self.begin(BTreeMap::new());
-        // Very many checks are long in leaving.
-        tokio::task::spawn_blocking(move || drop(old));
+        leftovers::clear(old);
     }
 
     /// The plan in force.

@@ -12,6 +12,7 @@ pub mod drained;
 pub mod driver;
 pub mod hands;
 mod late;
+mod leftovers;
 pub mod once;
 pub mod outbox;
 pub mod pidfile;
