@@ -19,7 +19,6 @@ use super::{prepare, runtime};
 use crate::exit::Exit;
 use crate::host::clock;
 use crate::plan::{self, Storage};
-use crate::probe::World;
 use crate::run::driver::News;
 use crate::run::session::{Effects, Session};
 
@@ -71,8 +70,7 @@ async fn show(screen: Screen) -> Result<Exit, Exit> {
     screen.data("A web shop answers on loopback. heartbeat checks it once a second, by this configuration:\n");
     screen.data(text.lines().map(|line| format!("    {line}\n")).collect::<String>());
 
-    let built = prepare::build(screen, Arc::clone(&plan), &World::new())?;
-    let opened = prepare::open(screen, &plan, &Storage::Memory, Effects::Real)?;
+    let (_, built, opened) = prepare::open(screen, &plan, &Storage::Memory, Effects::Real)?;
     let ledger = opened.ledger.clone();
     let session = Session::start(built, opened, Mode::Daemon, Effects::Real).map_err(|error| fault(&error))?;
     let mut stage = Stage { screen, start: clock::mono(), broken, told_up: false, promoted: false };

@@ -10,7 +10,6 @@ use super::{configuration, load, prepare, runtime, status};
 use crate::exit::Exit;
 use crate::log::Log;
 use crate::plan::{Format, Plan};
-use crate::probe::World;
 use crate::run::once;
 use crate::run::session::{Effects, Session};
 use crate::run::status::Status;
@@ -41,9 +40,7 @@ fn round(global: &Global, screen: Screen, plan: &Arc<Plan>, effects: Effects) ->
     };
     start_log(global, plan, effects).map_err(|error| failed(Exit::Failed, &error))?;
     let storage = prepare::storage(global, screen, plan)?;
-    let world = World::new().of_node(plan.node.as_deref());
-    let built = prepare::build(screen, Arc::clone(plan), &world)?;
-    let opened = prepare::open(screen, plan, &storage, effects)?;
+    let (_, built, opened) = prepare::open(screen, plan, &storage, effects)?;
     let done = runtime::block_on(async {
         let ledger = opened.ledger.clone();
         let session =

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::args::Global;
 use super::screen::Screen;
 use crate::exit::Exit;
-use crate::host::clock;
+use crate::host::{clock, cores};
 use crate::plan::{Format, Plan, Storage};
 use crate::probe::World;
 use crate::run::build::Built;
@@ -45,30 +45,63 @@ fn named(state: &str) -> Storage {
     }
 }
 
-/// Opens the store, takes over what the cron utility left, and says what was found. A store that cannot be used for now is
-/// no reason not to watch: then the state lives in memory, loudly.
+/// Opens what the plan describes, and at the same time the store. What is wrong with the plan is said first, and alone.
+pub fn open(
+    screen: Screen,
+    plan: &Arc<Plan>,
+    storage: &Storage,
+    effects: Effects,
+) -> Result<(Arc<World>, Built, Opened), Exit> {
+    let build = || {
+        let world = Arc::new(World::new().of_node(plan.node.as_deref()));
+        Built::new(Arc::clone(plan), &world).map(|built| (world, built))
+    };
+    let (built, found) = cores::both(build, || find(storage, effects));
+    match built {
+        Ok((world, built)) => Ok((world, built, opened(screen, plan, storage, found)?)),
+        Err(problems) => {
+            // What was moved aside meanwhile is told all the same.
+            found.iter().for_each(tell);
+            for problem in problems {
+                screen.error(problem);
+            }
+            Err(Exit::Config)
+        }
+    }
+}
+
+/// The store in whatever condition it is. One that cannot be used for now is no reason not to watch: then the state lives in
+/// memory, loudly.
 ///
 /// A dry run gets a copy: it decides on what is remembered, and what it only decides must not count as done.
-pub fn open(screen: Screen, plan: &Plan, storage: &Storage, effects: Effects) -> Result<Opened, Exit> {
-    let refuse = |error: StoreError| {
-        screen.error(&error);
-        if error.class == StoreFault::Locked { Exit::Locked } else { Exit::Failed }
-    };
+fn find(storage: &Storage, effects: Effects) -> Result<Opened, StoreError> {
     let found = match effects {
         Effects::Real => store::open(storage),
         Effects::Dry => store::open_copy(storage),
     };
-    let mut opened = match found {
+    match found {
         Err(error) if error.class == StoreFault::Unavailable => {
-            let mut opened = store::open(&Storage::Memory).map_err(refuse)?;
+            let mut opened = store::open(&Storage::Memory)?;
             opened.notices.push(format!("the store cannot be used, the state lives in memory: {error}"));
-            opened
+            Ok(opened)
         }
-        other => other.map_err(refuse)?,
-    };
+        other => other,
+    }
+}
+
+fn tell(opened: &Opened) {
     for notice in &opened.notices {
         tracing::error!("{notice}");
     }
+}
+
+/// Says what was found, and takes over what the cron utility left.
+fn opened(screen: Screen, plan: &Plan, storage: &Storage, found: Result<Opened, StoreError>) -> Result<Opened, Exit> {
+    let mut opened = found.map_err(|error| {
+        screen.error(&error);
+        if error.class == StoreFault::Locked { Exit::Locked } else { Exit::Failed }
+    })?;
+    tell(&opened);
     if plan.format == Format::Cron {
         let bad = opened.notices.len();
         cron::adopt(&mut opened, storage, clock::wall(), |name| known(plan, name));
@@ -84,16 +117,6 @@ pub fn open(screen: Screen, plan: &Plan, storage: &Storage, effects: Effects) ->
 fn known(plan: &Plan, name: &str) -> Option<cron::Known> {
     let check = plan.checks.iter().find(|check| check.name() == name)?;
     Some(cron::Known { id: check.id.clone(), target: check.target, alerts: check.alerts.to_vec() })
-}
-
-/// Opens what the plan describes.
-pub fn build(screen: Screen, plan: Arc<Plan>, world: &World) -> Result<Built, Exit> {
-    Built::new(plan, world).map_err(|problems| {
-        for problem in problems {
-            screen.error(problem);
-        }
-        Exit::Config
-    })
 }
 
 /// The control socket of the daemon that has this store.

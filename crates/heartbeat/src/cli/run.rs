@@ -15,7 +15,6 @@ use crate::host::notify::Notifier;
 use crate::host::{daemon, user};
 use crate::log::Log;
 use crate::plan::{Plan, Storage};
-use crate::probe::World;
 use crate::run::control::Server;
 use crate::run::daemon::{Surroundings, run as live};
 use crate::run::pidfile::{PidFile, PidFileError};
@@ -95,9 +94,7 @@ fn serve(
         Effects::Dry => Opened { pid_file: None, log: Log::rehearse(global.least()), doors: None },
     };
     let storage = prepare::storage(global, screen, &plan)?;
-    let world = Arc::new(World::new().of_node(plan.node.as_deref()));
-    let built = prepare::build(screen, Arc::clone(&plan), &world)?;
-    let opened = prepare::open(screen, &plan, &storage, effects)?;
+    let (world, built, opened) = prepare::open(screen, &plan, &storage, effects)?;
     let ledger = opened.ledger.clone();
     let location = opened.store.location();
     let durability = runtime::block_on(async {

@@ -1,6 +1,7 @@
 //! What decoding may know of the world, and where it reports to.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -105,10 +106,15 @@ impl<'a> Context<'a> {
     ///
     /// `noun` says what was expected, should it not be a scalar.
     pub fn text(&mut self, noun: &str, node: &Node) -> Option<String> {
+        self.word(noun, node).map(Cow::into_owned)
+    }
+
+    /// The same for those who only look at the text: most texts have nothing to expand and need no copy.
+    pub fn word<'n>(&mut self, noun: &str, node: &'n Node) -> Option<Cow<'n, str>> {
         let Some(text) = node.as_text() else { return self.expected(noun, node) };
         match self.variables {
-            Some(variables) if text.contains('$') => self.expand(text, node.span, variables),
-            _ => Some(text.to_owned()),
+            Some(variables) if text.contains('$') => self.expand(text, node.span, variables).map(Cow::Owned),
+            _ => Some(Cow::Borrowed(text)),
         }
     }
 

@@ -69,36 +69,38 @@ impl<'m, 'c, 'v> Fields<'m, 'c, 'v> {
     /// A key that must be there. `None` if it is missing or wrong; that has been reported then.
     pub fn required<T: Value>(&mut self, key: &'static str, doc: &'static str) -> Option<T> {
         self.note(key, || FieldDoc { key, doc, shape: T::shape(), required: true, default: None });
-        if self.docs.is_none() && !self.context.partial && self.written(key).is_none() {
+        let written = self.written(key);
+        if self.docs.is_none() && !self.context.partial && written.is_none() {
             let message = format!("{} lacks `{key}`", self.what);
             self.context.problems.push(Problem::error(self.map.span, message).help(format!("add `{key}:`: {doc}")));
         }
-        self.decode(key)
+        self.decode(key, written?)
     }
 
     /// A key that may be left out. `None` if it is absent or wrong.
     pub fn optional<T: Value>(&mut self, key: &'static str, doc: &'static str) -> Option<T> {
         self.note(key, || FieldDoc { key, doc, shape: T::shape(), required: false, default: None });
-        self.decode(key)
+        self.decode(key, self.written(key)?)
     }
 
     /// A key with a default.
     pub fn or<T: Value>(&mut self, key: &'static str, doc: &'static str, default: T) -> T {
         self.note(key, || FieldDoc { key, doc, shape: T::shape(), required: false, default: Some(default.show()) });
-        if self.written(key).is_none() {
+        let Some(written) = self.written(key) else {
             self.show(key, || default.show());
             return default;
-        }
-        self.decode(key).unwrap_or(default)
+        };
+        self.decode(key, written).unwrap_or(default)
     }
 
     /// A key with a default that many share, and that is not cloned for each of them: `None` is that default.
     pub fn instead_of<T: Value>(&mut self, default: &T, key: &'static str, doc: &'static str) -> Option<T> {
         self.note(key, || FieldDoc { key, doc, shape: T::shape(), required: false, default: Some(default.show()) });
-        if self.written(key).is_none() {
+        let Some(written) = self.written(key) else {
             self.show(key, || default.show());
-        }
-        self.decode(key)
+            return None;
+        };
+        self.decode(key, written)
     }
 
     /// A key whose value is read elsewhere: what was written under it. Its shape is only for the documentation.
@@ -207,8 +209,7 @@ impl<'m, 'c, 'v> Fields<'m, 'c, 'v> {
         }
     }
 
-    fn decode<T: Value>(&mut self, key: &'static str) -> Option<T> {
-        let node = self.written(key)?;
+    fn decode<T: Value>(&mut self, key: &'static str, node: &Node) -> Option<T> {
         self.show(key, || T::redact(node));
         T::decode(node, self.context)
     }

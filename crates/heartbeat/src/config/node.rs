@@ -83,6 +83,18 @@ impl Node {
         self
     }
 
+    /// A copy that shares no text with this one: threads that copy it on and on would wait for each other to count.
+    pub fn apart(&self) -> Self {
+        let key = |key: &Key| Key { name: Arc::from(&*key.name), span: key.span };
+        let body = match &self.body {
+            Body::Null => Body::Null,
+            Body::Scalar(scalar) => Body::Scalar(Scalar { text: Arc::from(&*scalar.text), quoted: scalar.quoted }),
+            Body::List(items) => Body::List(items.iter().map(Self::apart).collect()),
+            Body::Map(entries) => Body::Map(entries.iter().map(|(name, node)| (key(name), node.apart())).collect()),
+        };
+        Self { span: self.span, body }
+    }
+
     /// Whether nothing was written.
     pub fn is_null(&self) -> bool {
         matches!(self.body, Body::Null)

@@ -6,8 +6,10 @@
 //! meaning.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
+use heartbeat_core::id::IdHasher;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
 
 use super::bounds::{MAX_ALIASED, MAX_DEPTH};
@@ -21,7 +23,7 @@ pub fn read(source: u16, text: &str, problems: &mut Problems) -> Option<Node> {
         problems,
         stack: Vec::new(),
         anchors: HashMap::new(),
-        keys: HashSet::new(),
+        keys: HashSet::default(),
         aliased: 0,
         root: None,
         documents: 0,
@@ -63,7 +65,7 @@ struct Reader<'p> {
     stack: Vec<Frame>,
     anchors: HashMap<usize, Anchor>,
     /// The texts of keys, of which most come in every check.
-    keys: HashSet<Arc<str>>,
+    keys: HashSet<Arc<str>, BuildHasherDefault<IdHasher>>,
     aliased: usize,
     root: Option<Node>,
     documents: u32,

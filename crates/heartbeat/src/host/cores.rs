@@ -41,6 +41,23 @@ pub fn at_once<P: Send, R: Send>(
     done.into_iter().map(|(_, result)| result).collect()
 }
 
+/// Does both at once, if the system gives us a thread for the other one.
+pub fn both<A, B: Send>(one: impl FnOnce() -> A, other: impl FnOnce() -> B + Send) -> (A, B) {
+    let other = Mutex::new(Some(other));
+    let take = || {
+        let other = other.lock().unwrap_or_else(PoisonError::into_inner).take();
+        other.map(|other| other())
+    };
+    thread::scope(|scope| {
+        let helper = thread::Builder::new().spawn_scoped(scope, take).ok();
+        let one = one();
+        // Unless the helper has begun with it.
+        let done = take();
+        let helped = helper.and_then(|helper| helper.join().unwrap_or_else(|panic| panic::resume_unwind(panic)));
+        (one, done.or(helped).expect("one of us has done it"))
+    })
+}
+
 fn count() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get)
 }
@@ -69,6 +86,13 @@ mod tests {
         assert_eq!(doubled.concat(), (0..1003).map(|number| number * 2).collect::<Vec<_>>());
         assert_eq!(doubled.concat(), numbers);
         assert!(at_once([].chunks(7), |part: &[u32]| part.len()).is_empty());
+    }
+
+    #[test]
+    fn both_are_done() {
+        let (mut here, there) = (0, String::from("there"));
+        assert_eq!(both(|| here += 1, || there), ((), "there".to_owned()));
+        assert_eq!(here, 1);
     }
 
     #[test]

@@ -273,11 +273,12 @@ pub(super) fn pick(
     }
     let mut picked: Option<(&'static Kind, &str)> = None;
     let written = |key: &str| merged.get(key).filter(|node| !node.is_null());
-    let url = written("url").and_then(|url| context.text("a URL", url));
+    let url = written("url").and_then(|url| context.word("a URL", url));
+    let scheme = url.as_deref().and_then(scheme_of);
     for kind in kinds.checks {
         let key = match kind.picked_by {
             PickedBy::Key(key) if written(key).is_some() => key,
-            PickedBy::Schemes(schemes) if url.as_ref().is_some_and(|url| has_scheme(url, schemes)) => "url",
+            PickedBy::Schemes(schemes) if scheme.is_some_and(|scheme| is_one_of(scheme, schemes)) => "url",
             _ => continue,
         };
         if let Some((_, first)) = picked {
@@ -299,8 +300,12 @@ pub(super) fn pick(
     None
 }
 
-fn has_scheme(url: &str, schemes: &[&str]) -> bool {
-    url.split_once(':').is_some_and(|(scheme, _)| schemes.iter().any(|known| scheme.eq_ignore_ascii_case(known)))
+fn scheme_of(url: &str) -> Option<&str> {
+    url.split_once(':').map(|(scheme, _)| scheme)
+}
+
+fn is_one_of(scheme: &str, schemes: &[&str]) -> bool {
+    schemes.iter().any(|known| scheme.eq_ignore_ascii_case(known))
 }
 
 /// Whether a part of a check may be meant for a kind: unless it picks another one.
@@ -308,7 +313,8 @@ pub(super) fn may_be(kinds: Kinds, kind: &Kind, part: &Node) -> bool {
     let picks = |kind: &Kind| match kind.picked_by {
         PickedBy::Key(key) => part.get(key).is_some(),
         PickedBy::Schemes(schemes) => {
-            part.get("url").and_then(Node::as_text).is_some_and(|url| has_scheme(url, schemes))
+            let url = part.get("url").and_then(Node::as_text);
+            url.and_then(scheme_of).is_some_and(|scheme| is_one_of(scheme, schemes))
         }
     };
     picks(kind) || !kinds.checks.iter().any(picks)

@@ -31,12 +31,13 @@ pub(super) struct Reader<'r> {
     pub(super) parts: HashMap<Id, Node>,
 }
 
-/// What was used of it.
+/// What was used of it, in copies of a part's own.
 #[derive(Default)]
 struct Used {
     /// The defaults as each kind sees them; of a kind that is not here there was no check.
     defaults: Vec<(&'static Kind, Option<Node>)>,
-    templates: HashSet<String>,
+    /// By name; `None` for one that could not be read.
+    templates: HashMap<String, Option<Node>>,
 }
 
 /// Things that were decoded, and as `config show` prints them.
@@ -56,7 +57,7 @@ impl Reader<'_> {
         let (mut used, mut used_kinds) = (HashSet::new(), HashSet::new());
         for (decoded, part, found) in parts {
             context.join(found);
-            used.extend(part.templates);
+            used.extend(part.templates.into_keys());
             used_kinds.extend(part.defaults.iter().map(|(kind, _)| kind.name));
             all.push(decoded);
         }
@@ -72,11 +73,8 @@ impl Reader<'_> {
             if refuse_unknown("template", &name, at.span, &[self.templates], context) {
                 return failed();
             }
-            if let Some(template) = self.parts.get(name.as_str()) {
+            if let Some(template) = used.template(name, &self.parts) {
                 merged = merge(merged, template);
-            }
-            if !used.templates.contains(&name) {
-                used.templates.insert(name);
             }
         }
         let Some(kind) = check::pick(self.kinds, format_args!("check `{id}`"), &merged, context) else {
@@ -117,10 +115,15 @@ impl Used {
     /// The part of the defaults that concerns a kind.
     fn defaults_of(&mut self, kind: &'static Kind, defaults: Option<&Node>) -> Option<&Node> {
         let place = self.defaults.iter().position(|(known, _)| std::ptr::eq(*known, kind)).unwrap_or_else(|| {
-            self.defaults.push((kind, defaults.map(|defaults| prune(defaults, &shape::check_of(kind)))));
+            self.defaults.push((kind, defaults.map(|defaults| prune(defaults, &shape::check_of(kind)).apart())));
             self.defaults.len() - 1
         });
         self.defaults[place].1.as_ref()
+    }
+
+    fn template(&mut self, name: String, parts: &HashMap<Id, Node>) -> Option<&Node> {
+        let entry = self.templates.entry(name);
+        entry.or_insert_with_key(|name| parts.get(name.as_str()).map(Node::apart)).as_ref()
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use super::checks::{self, Reader};
 use super::entries::{Entries, Entry};
 use super::responder::Alone;
-use super::root::{Named, Settings};
+use super::root::{Lists, Named, Settings};
 use super::source::{self, Document};
 use super::{Format, Kinds, Plan, action, alert, check, entries, group, references, responder, root};
 use crate::config::context::Variables;
@@ -153,12 +153,13 @@ impl<'p> Decoder<'p> {
     }
 
     /// Decodes everything that can be decoded, so that all problems come to light at once.
-    fn plan(&self, document: Document, context: &mut Context<'_>) -> Option<(Plan, Node)> {
+    fn plan(&self, mut document: Document, context: &mut Context<'_>) -> Option<(Plan, Node)> {
         let start = document.node.span;
         let mut named = Named::default();
+        let lists = Lists::of(&mut document.node);
         let (settings, mut shown) =
             Fields::read(context, format_args!("the configuration"), &document.node, |fields| {
-                root::main(fields, self.kinds, &mut named)
+                root::main(fields, self.kinds, lists, &mut named)
             });
         drop(document.node);
         let settings = settings?;
@@ -249,14 +250,15 @@ impl<'p> Decoder<'p> {
         };
         for (path, at) in source::included(&settings.include, main, context) {
             context.problems.next_subject();
-            let Some(document) = source::open(&path, context) else { continue };
+            let Some(mut document) = source::open(&path, context) else { continue };
             if document.format != Format::Native {
                 let _: Option<()> =
                     context.error(at, format!("{} is a file of a forerunner: it cannot be included", path.display()));
                 continue;
             }
+            let lists = Lists::of(&mut document.node);
             Fields::read(context, format_args!("an included file"), &document.node, |fields| {
-                root::included(fields, self.kinds, named)
+                root::included(fields, self.kinds, lists, named)
             });
         }
     }

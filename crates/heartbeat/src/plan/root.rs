@@ -17,6 +17,34 @@ pub(super) struct Named {
     pub(super) says_alerts: bool,
 }
 
+/// The lists of named things, taken out of a file's tree so that it need not be copied: they are nearly all of it. In their
+/// places are empty ones.
+#[derive(Default)]
+pub(super) struct Lists(Vec<(&'static str, Node)>);
+
+impl Lists {
+    /// Takes them out.
+    pub(super) fn of(document: &mut Node) -> Self {
+        let Body::Map(entries) = &mut document.body else { return Self::default() };
+        let mut lists = Vec::new();
+        for (key, node) in entries {
+            let name =
+                ["checks", "templates", "groups", "actions", "alerts"].into_iter().find(|name| *key.name == **name);
+            if let (Some(name), Body::List(_) | Body::Map(_)) = (name, &node.body) {
+                let empty = Node { span: node.span, body: Body::List(Vec::new()) };
+                lists.push((name, std::mem::replace(node, empty)));
+            }
+        }
+        Self(lists)
+    }
+
+    /// What was written under a key: a list that was taken out, or else what is still there.
+    fn take(&mut self, key: &str, there: &Node) -> Node {
+        let place = self.0.iter().position(|(name, _)| *name == key);
+        place.map_or_else(|| there.clone(), |place| self.0.swap_remove(place).1)
+    }
+}
+
 /// What only the main file holds.
 #[derive(Default)]
 pub(super) struct Settings {
@@ -35,7 +63,12 @@ pub(super) struct Settings {
 const LATER: [&str; 3] = ["web", "cluster", "push"];
 
 /// Reads the main file.
-pub(super) fn main(fields: &mut Fields<'_, '_, '_>, kinds: Kinds, named: &mut Named) -> Option<Settings> {
+pub(super) fn main(
+    fields: &mut Fields<'_, '_, '_>,
+    kinds: Kinds,
+    mut lists: Lists,
+    named: &mut Named,
+) -> Option<Settings> {
     let mut settings = Settings::default();
     let include = fields.raw("include", "Files with further checks, templates, groups, actions and alerts.", || {
         Shape::List(Box::new(Shape::Text { noun: "a path, with `*` and `?`", pattern: None }))
@@ -48,7 +81,7 @@ pub(super) fn main(fields: &mut Fields<'_, '_, '_>, kinds: Kinds, named: &mut Na
     if let Some(node) = defaults {
         (settings.defaults, settings.smtp) = without_smtp(node.clone());
     }
-    collect(fields, kinds, named);
+    collect(fields, kinds, &mut lists, named);
     settings.storage = fields.optional("storage", "Where the state is kept: `sqlite:PATH`, `file:PATH` or `memory`.");
     settings.log = fields.section("log", "Logging.", super::log::fields);
     settings.process = fields.section("process", "The process itself.", super::process::fields).unwrap_or_default();
@@ -63,8 +96,13 @@ pub(super) fn main(fields: &mut Fields<'_, '_, '_>, kinds: Kinds, named: &mut Na
 }
 
 /// Reads an included file.
-pub(super) fn included(fields: &mut Fields<'_, '_, '_>, kinds: Kinds, named: &mut Named) -> Option<()> {
-    collect(fields, kinds, named);
+pub(super) fn included(
+    fields: &mut Fields<'_, '_, '_>,
+    kinds: Kinds,
+    mut lists: Lists,
+    named: &mut Named,
+) -> Option<()> {
+    collect(fields, kinds, &mut lists, named);
     for key in ["include", "defaults", "storage", "log", "process", "node", "limits", "responder"] {
         fields.elsewhere(
             key,
@@ -75,31 +113,31 @@ pub(super) fn included(fields: &mut Fields<'_, '_, '_>, kinds: Kinds, named: &mu
     Some(())
 }
 
-fn collect(fields: &mut Fields<'_, '_, '_>, kinds: Kinds, named: &mut Named) {
+fn collect(fields: &mut Fields<'_, '_, '_>, kinds: Kinds, lists: &mut Lists, named: &mut Named) {
     let map_only = |node: &Node, context: &mut Context<'_>| -> Option<String> {
         context.error(node.span, "an item of a list needs an `id`: write `- id: NAME`, or a map of names")
     };
     if let Some(node) =
         fields.raw("checks", "What is probed: a map of names, or a list.", || super::shape::checks(kinds))
     {
-        named.checks.take("check", node.clone(), fields.context(), check::derive_id);
+        named.checks.take("check", lists.take("checks", node), fields.context(), check::derive_id);
     }
     if let Some(node) =
         fields.raw("templates", "Parts of checks, to be named by `use`.", || super::shape::templates(kinds))
     {
-        named.templates.take("template", node.clone(), fields.context(), map_only);
+        named.templates.take("template", lists.take("templates", node), fields.context(), map_only);
     }
     if let Some(node) = fields.raw("groups", "States that are derived from those of checks.", super::shape::groups) {
-        named.groups.take("group", node.clone(), fields.context(), map_only);
+        named.groups.take("group", lists.take("groups", node), fields.context(), map_only);
     }
     if let Some(node) = fields.raw("actions", "Commands that are run when a verdict changes.", super::shape::actions) {
-        named.actions.take("action", node.clone(), fields.context(), map_only);
+        named.actions.take("action", lists.take("actions", node), fields.context(), map_only);
     }
     if let Some(node) =
         fields.raw("alerts", "How messages reach people: a map of names, or a list.", || super::shape::alerts(kinds))
     {
         named.says_alerts = true;
-        named.alerts.take("alert", node.clone(), fields.context(), alert::derive_id);
+        named.alerts.take("alert", lists.take("alerts", node), fields.context(), alert::derive_id);
     }
 }
 

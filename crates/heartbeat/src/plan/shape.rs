@@ -10,7 +10,7 @@ use crate::probe::{self, PickedBy};
 
 /// The keys of the main file.
 pub fn main(kinds: Kinds) -> Vec<FieldDoc> {
-    Fields::describe(|fields| root::main(fields, kinds, &mut Named::default()))
+    Fields::describe(|fields| root::main(fields, kinds, root::Lists::default(), &mut Named::default()))
 }
 
 /// The keys of a check of one kind.

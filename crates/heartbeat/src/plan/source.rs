@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::Format;
 use crate::config::forerunners::{cron, django, ini};
@@ -63,7 +64,9 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 
 /// Reads a text; the extension of its name tells the syntax, as far as it does.
 pub(super) fn parse(name: &str, text: String, context: &mut Context<'_>) -> Option<Document> {
-    let source = context.problems.add_source(name, text.as_str());
+    // One copy for both.
+    let text: Arc<str> = text.into();
+    let source = context.problems.add_source(name, Arc::clone(&text));
     if django::recognise(name, &text) {
         let problem =
             Problem::error(Span { source, line: 0, column: 0 }, "these are settings of Django: they cannot be run")

@@ -127,6 +127,28 @@ fn without_alerts_there_is_a_warning_and_with_an_empty_list_none() {
     assert_eq!(read("checks: [https://x/]\nalerts: []").1.render(), "");
 }
 
+/// Very many are read in parts at the same time: nobody must be able to tell.
+#[test]
+fn very_many_checks_are_read_like_a_few() {
+    let file = |defaults: &str, wrong: &str| {
+        let url = |number: u32| if number % 1000 == 7 { wrong } else { "https://x/" };
+        let lines: String = (0..3000).map(|number| format!("  c{number}: {}\n", url(number))).collect();
+        format!("alerts: []\ndefaults: {defaults}\nchecks:\n{lines}")
+    };
+    let plan = plan(&file("{ fall: 4 }", "{ url: https://y/, interval: 7m }"));
+    assert_eq!(check_ids(&plan), (0..3000).map(|number| format!("c{number}")).collect::<Vec<_>>());
+    assert!(plan.checks.iter().all(|check| check.policy.fall == 4));
+    let slow: Vec<_> = plan.checks.iter().filter(|check| check.policy.interval == Duration::from_secs(420)).collect();
+    assert_eq!(ids(slow, |check| &check.id), ["c7", "c1007", "c2007"]);
+
+    // A mistake that all share is told once, and those of each in the order of the file.
+    let told = refused(&file("{ fall: none }", "{ url: https://y/, rise: 0 }"));
+    let places: Vec<_> = told.lines().filter(|line| line.contains("-->")).map(str::trim).collect();
+    let expected = [2, 11, 1011, 2011].map(|line| format!("--> heartbeat.yaml:{line}:"));
+    assert_eq!(places.len(), expected.len(), "{told}");
+    assert!(places.iter().zip(&expected).all(|(place, expected)| place.starts_with(expected)), "{told}");
+}
+
 #[test]
 fn the_environment_is_expanded_in_values_only() {
     let plan = plan(

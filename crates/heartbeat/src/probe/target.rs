@@ -111,7 +111,7 @@ impl Value for Target {
     }
 
     fn decode(node: &Node, context: &mut Context<'_>) -> Option<Self> {
-        let text = context.text(NOUN, node)?;
+        let text = context.word(NOUN, node)?;
         match Url::parse(&text) {
             // For some schemes the parser skips slashes until it finds a host.
             Ok(_) if text.split_once("://").is_some_and(|(_, rest)| rest.starts_with('/')) => {

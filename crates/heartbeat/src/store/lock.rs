@@ -65,7 +65,7 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => {
                 // The number is for people only; a disk too full for it is no reason to stay out.
-                let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+                let _ = sign(&mut file);
                 Ok(Self { file })
             }
             Err(TryLockError::WouldBlock) => Err(StoreError::new(StoreFault::Locked, held(path, &mut file))),
@@ -83,6 +83,16 @@ fn open(name: &Path, writable: bool) -> io::Result<File> {
         .mode(0o600)
         .custom_flags(nix::libc::O_NOFOLLOW)
         .open(name)
+}
+
+/// Writes who holds it over who held it before: to empty a file and fill it again costs far more.
+fn sign(file: &mut File) -> io::Result<()> {
+    let name = format!("{}\n", std::process::id());
+    file.write_all(name.as_bytes())?;
+    match file.metadata()?.len() > name.len() as u64 {
+        true => file.set_len(name.len() as u64),
+        false => Ok(()),
+    }
 }
 
 fn held(path: &Path, file: &mut File) -> String {

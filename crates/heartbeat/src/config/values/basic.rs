@@ -24,7 +24,7 @@ impl Value for bool {
     }
 
     fn decode(node: &Node, context: &mut Context<'_>) -> Option<Self> {
-        match context.text("`true` or `false`", node)?.as_str() {
+        match &*context.word("`true` or `false`", node)? {
             "true" | "True" | "TRUE" => Some(true),
             "false" | "False" | "FALSE" => Some(false),
             other => {
@@ -56,7 +56,7 @@ macro_rules! whole_number {
 
             fn decode(node: &Node, context: &mut Context<'_>) -> Option<Self> {
                 let noun = concat!("a whole number from ", $least, " to ", $greatest);
-                let text = context.text(noun, node)?;
+                let text = context.word(noun, node)?;
                 match text.parse::<Self>() {
                     Ok(number) => Some(number),
                     Err(_) => context.expected(noun, node),
@@ -136,7 +136,7 @@ impl Value for Count {
 
     fn decode(node: &Node, context: &mut Context<'_>) -> Option<Self> {
         let noun = "a whole number from 1 to 4294967295";
-        match context.text(noun, node)?.parse() {
+        match context.word(noun, node)?.parse() {
             Ok(number) if number > 0 => Some(Self(number)),
             _ => context.expected(noun, node),
         }

@@ -16,7 +16,7 @@ impl Value for Duration {
     }
 
     fn decode(node: &Node, context: &mut Context<'_>) -> Option<Self> {
-        let text = context.text(NOUN, node)?;
+        let text = context.word(NOUN, node)?;
         if let Some(duration) = parse(&text) {
             return Some(duration);
         }
@@ -42,12 +42,17 @@ pub fn parse(text: &str) -> Option<Duration> {
     }
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let number: f64 = rest[..digits].parse().ok()?;
-        rest = &rest[digits..];
-        let letters = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
-        let (_, millis) = UNITS.iter().find(|(unit, _)| *unit == &rest[..letters])?;
-        rest = &rest[letters..];
-        total = total.checked_add(Duration::try_from_secs_f64(number * *millis as f64 / 1000.0).ok()?)?;
+        let (number, after) = rest.split_at(digits);
+        let letters = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
+        let (unit, after) = after.split_at(letters);
+        let (_, millis) = UNITS.iter().find(|(known, _)| *known == unit)?;
+        let span = match number.parse::<u32>() {
+            Ok(number) => Duration::from_millis(u64::from(number) * millis),
+            // A fraction, or very many.
+            Err(_) => Duration::try_from_secs_f64(number.parse::<f64>().ok()? * *millis as f64 / 1000.0).ok()?,
+        };
+        rest = after;
+        total = total.checked_add(span)?;
     }
     Some(total)
 }

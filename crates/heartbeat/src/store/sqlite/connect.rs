@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::schema::{self, APPLICATION_ID, Identity};
-use crate::store::aside::{join, sync_folder};
+use crate::store::aside::join;
 use crate::store::{StoreError, StoreFault};
 
 /// What SQLite keeps beside a database.
@@ -80,17 +80,67 @@ pub(super) fn examine(path: &Path, was_ours: bool) -> io::Result<Found> {
     Ok(if ours { Found::Corrupt("it does not begin as a SQLite database does") } else { Found::Foreign })
 }
 
-/// Makes the file, for us alone: SQLite gives its side files the same mode.
-pub(super) fn create(path: &Path) -> io::Result<()> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    sync_folder(path)
+/// Makes an empty database, for us alone: SQLite gives its side files the same mode. It gets its name when it is whole and on
+/// the disk, so that a crash leaves all of it or nothing; the name itself is there for good with the first transaction that
+/// is synced, for SQLite syncs the folder then.
+///
+/// All that takes one sync. Made under its own name, through a journal, it would take ten.
+pub(super) fn create(path: &Path) -> Result<(), Trouble> {
+    let draft = join(path, "-new");
+    // One that a crash has left.
+    let _ = fs::remove_file(&draft);
+    let done = draw_up(&draft).and_then(|()| Ok(give_name(&draft, path)?));
+    let _ = fs::remove_file(&draft);
+    done.map_err(|failure| match failure {
+        Draft::Sqlite(error) => Trouble::Sqlite(error),
+        Draft::File(error) => Trouble::Refused(StoreError::new(
+            StoreFault::Unavailable,
+            format!("cannot create `{}`: {error}", path.display()),
+        )),
+    })
 }
 
-/// Takes back what [`create`] made, if nothing could be written to it.
-pub(super) fn remove_if_empty(path: &Path) {
-    if fs::metadata(path).is_ok_and(|meta| meta.len() == 0) {
-        // One that stays is named as corrupt at the next start; nothing is lost by it.
-        let _ = fs::remove_file(path);
+/// Why there is no new database.
+enum Draft {
+    Sqlite(rusqlite::Error),
+    File(io::Error),
+}
+
+impl From<rusqlite::Error> for Draft {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl From<io::Error> for Draft {
+    fn from(error: io::Error) -> Self {
+        Self::File(error)
+    }
+}
+
+/// The two bytes that say whether a database has a log (file format, 1.3.3), and what they are then.
+const VERSIONS: (u64, [u8; 2]) = (18, [2, 2]);
+
+fn draw_up(draft: &Path) -> Result<(), Draft> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft)?;
+    let mut connection = Connection::open_with_flags(draft, flags(OpenFlags::SQLITE_OPEN_READ_WRITE))?;
+    // What goes wrong half-way is thrown away.
+    connection.pragma_update(None, "journal_mode", "memory")?;
+    connection.pragma_update(None, "synchronous", "off")?;
+    schema::migrate(&mut connection)?;
+    connection.close().map_err(|(_, error)| error)?;
+    let (place, bytes) = VERSIONS;
+    file.write_all_at(&bytes, place)?;
+    Ok(file.sync_all()?)
+}
+
+/// Not over somebody else's file, as far as the file system can tell.
+fn give_name(draft: &Path, path: &Path) -> io::Result<()> {
+    match fs::hard_link(draft, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+        // It knows no links.
+        Err(_) => fs::rename(draft, path),
+        Ok(()) => Ok(()),
     }
 }
 
@@ -101,9 +151,10 @@ pub(super) fn for_writing(path: &Path) -> Result<Connection, Trouble> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.pragma_update(None, "journal_size_limit", LOG_LIMIT)?;
     connection.pragma_update(None, "cache_size", -CACHE)?;
-    check_identity(path, &connection)?;
-    // Before the log is switched on, so that the header of a new database tells at once that it is ours.
-    schema::migrate(&mut connection)?;
+    if check_identity(path, &connection)? != Identity::Ours(schema::VERSION) {
+        // Before the log is switched on, so that the header of a new database tells at once that it is ours.
+        schema::migrate(&mut connection)?;
+    }
     connection.pragma_update(None, "journal_mode", "wal")?;
     check(path, &connection)?;
     Ok(connection)
@@ -118,8 +169,7 @@ pub(super) fn for_reading(path: &Path) -> Result<Connection, Trouble> {
         }
         done => done?,
     };
-    check_identity(path, &connection)?;
-    match schema::identity(&connection)? {
+    match check_identity(path, &connection)? {
         Identity::Ours(schema::VERSION) => Ok(connection),
         _ => Err(Trouble::Refused(StoreError::new(
             StoreFault::Unavailable,
@@ -181,10 +231,11 @@ fn harden(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "temp_store", "memory")
 }
 
-fn check_identity(path: &Path, connection: &Connection) -> Result<(), Trouble> {
+/// Who a database is, unless it is not for us.
+fn check_identity(path: &Path, connection: &Connection) -> Result<Identity, Trouble> {
     match schema::identity(connection)? {
-        Identity::Empty => Ok(()),
-        Identity::Ours(version) if version <= schema::VERSION => Ok(()),
+        empty @ Identity::Empty => Ok(empty),
+        ours @ Identity::Ours(version) if version <= schema::VERSION => Ok(ours),
         Identity::Ours(version) => {
             Err(Trouble::Refused(StoreError::newer(path, i64::from(version), i64::from(schema::VERSION))))
         }

@@ -141,22 +141,13 @@ impl Sqlite {
     fn connect(&mut self) -> Result<&mut Connection, Trouble> {
         Lock::keep(&mut self.lock, &self.slot.path).map_err(Trouble::Refused)?;
         if self.connection.is_none() {
-            let is_new = self.slot.look().map_err(Trouble::Refused)? == Occupant::Nobody;
-            if is_new {
-                connect::create(&self.slot.path).and_then(|()| self.slot.adopt()).map_err(|error| {
-                    let message = format!("cannot create `{}`: {error}", self.slot.path.display());
-                    Trouble::Refused(StoreError::new(StoreFault::Unavailable, message))
-                })?;
+            if self.slot.look().map_err(Trouble::Refused)? == Occupant::Nobody {
+                connect::create(&self.slot.path)?;
+                self.slot.adopt().map_err(|error| Trouble::Refused(StoreError::unreadable(&self.slot.path, &error)))?;
             }
             self.subjects.clear();
             self.flush = None;
-            let connection = connect::for_writing(&self.slot.path);
-            if is_new && connection.is_err() {
-                // On a full disk there is room for a name and for nothing else. Left behind, that would look like a store
-                // that was emptied.
-                connect::remove_if_empty(&self.slot.path);
-            }
-            self.connection = Some(connection?);
+            self.connection = Some(connect::for_writing(&self.slot.path)?);
         }
         Ok(self.connection.as_mut().expect("just made"))
     }

@@ -27,13 +27,11 @@ pub(super) enum Identity {
 /// Asks a database who it is.
 pub(super) fn identity(connection: &Connection) -> rusqlite::Result<Identity> {
     let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if application == APPLICATION_ID {
+        return Ok(Identity::Ours(connection.pragma_query_value(None, "user_version", |row| row.get(0))?));
+    }
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    Ok(match application {
-        APPLICATION_ID => Identity::Ours(version),
-        0 if tables == 0 => Identity::Empty,
-        _ => Identity::Other,
-    })
+    Ok(if application == 0 && tables == 0 { Identity::Empty } else { Identity::Other })
 }
 
 /// Brings a database of ours, or an empty one, to [`VERSION`], in one transaction.

@@ -65,6 +65,28 @@ fn a_database_of_every_released_version_is_brought_up_to_date() {
     }
 }
 
+/// A crash leaves it whole, or leaves nothing but its draft.
+#[test]
+fn a_new_database_gets_its_name_when_it_is_whole() {
+    let rig = rig();
+    let draft = crate::store::aside::join(&rig.path(), "-new");
+    fs::write(&draft, "half of a database").expect("a draft that a crash has left");
+    super::connect::create(&rig.path()).unwrap_or_else(|trouble| panic!("{trouble:?}"));
+    assert!(!draft.exists());
+    let made = connect(&rig);
+    let number = |pragma| made.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0)).expect("a number");
+    assert_eq!((number("application_id"), number("user_version")), (APPLICATION_ID, VERSION));
+    let mode: String = made.pragma_query_value(None, "journal_mode", |row| row.get(0)).expect("a word");
+    assert_eq!(mode, "wal");
+    let checked: String = made.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("a word");
+    assert_eq!(checked, "ok");
+
+    // Not over what has come meanwhile.
+    let before = fs::read(rig.path()).expect("a file");
+    assert!(super::connect::create(&rig.path()).is_err());
+    assert!(fs::read(rig.path()).expect("a file") == before && !draft.exists());
+}
+
 /// A released migration never changes: databases out there were made by it.
 #[test]
 fn released_migrations_stand() {
