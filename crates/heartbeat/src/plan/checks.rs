@@ -44,25 +44,29 @@ struct Used {
 pub(super) type Decoded<T> = (Vec<T>, Vec<(Key, Node)>);
 
 impl Reader<'_> {
-    /// Reads all of them, and what is left of the templates and defaults. The checks come in parts, in their order.
-    pub(super) fn read(&self, list: &mut [Entry], context: &mut Context<'_>) -> Vec<Decoded<check::Draft>> {
+    /// Reads all of them, and what is left of the templates and defaults.
+    pub(super) fn read(&self, list: &mut [Entry], context: &mut Context<'_>) -> Decoded<check::Draft> {
         let share = cores::share(list.len(), WORTH_A_THREAD);
         let around = &*context;
-        let parts = cores::at_once(list.chunks_mut(share), |part| {
+        // One room for all of them: what a thread has taken for itself, others cannot use afterwards.
+        let mut drafts = Vec::new();
+        drafts.resize_with(list.len(), || None);
+        let parts = list.chunks_mut(share).zip(drafts.chunks_mut(share));
+        let parts = cores::at_once(parts, |(part, drafts)| {
             let (mut context, mut used) = (around.part(), Used::default());
-            let decoded = decode_each(part, &mut context, |entry, context| self.check(entry, &mut used, context));
-            (decoded, used, context)
+            let trees = decode_each(part, drafts, &mut context, |entry, context| self.check(entry, &mut used, context));
+            (trees, used, context)
         });
-        let mut all = Vec::with_capacity(parts.len());
+        let mut all = Vec::new();
         let (mut used, mut used_kinds) = (HashSet::new(), HashSet::new());
-        for (decoded, part, found) in parts {
+        for (trees, part, found) in parts {
             context.join(found);
             used.extend(part.templates.into_keys());
             used_kinds.extend(part.defaults.iter().map(|(kind, _)| kind.name));
-            all.push(decoded);
+            all.extend(trees);
         }
         self.rest(&used, &used_kinds, context);
-        all
+        (drafts.into_iter().flatten().collect(), all)
     }
 
     fn check(&self, entry: Entry, used: &mut Used, context: &mut Context<'_>) -> (Option<check::Draft>, Node) {
@@ -160,23 +164,35 @@ fn check_part(
     context.partial = false;
 }
 
-/// Decodes entries one after the other, each a subject of its own.
-pub(super) fn decode_each<T>(
+/// Decodes entries one after the other, each a subject of its own, and returns them as `config show` prints them.
+fn decode_each<T>(
     entries: &mut [Entry],
+    decoded: &mut [Option<T>],
     context: &mut Context<'_>,
     mut decode: impl FnMut(Entry, &mut Context<'_>) -> (Option<T>, Node),
-) -> Decoded<T> {
-    let mut decoded = Vec::with_capacity(entries.len());
+) -> Vec<(Key, Node)> {
     let mut trees = Vec::new();
-    for Entry { id, node } in entries {
+    for (Entry { id, node }, decoded) in entries.iter_mut().zip(decoded) {
         context.problems.next_subject();
         let node = std::mem::replace(node, Node::null(Span::default()));
         let key = context.showing.then(|| Key { name: id.as_str().into(), span: node.span });
         let (value, tree) = decode(Entry { id: id.clone(), node }, context);
         trees.extend(key.map(|key| (key, tree)));
-        decoded.extend(value);
+        *decoded = value;
     }
-    (decoded, trees)
+    trees
+}
+
+/// Decodes things of which there are few.
+pub(super) fn decode_all<T>(
+    mut entries: Vec<Entry>,
+    context: &mut Context<'_>,
+    decode: impl FnMut(Entry, &mut Context<'_>) -> (Option<T>, Node),
+) -> Decoded<T> {
+    let mut decoded = Vec::new();
+    decoded.resize_with(entries.len(), || None);
+    let trees = decode_each(&mut entries, &mut decoded, context, decode);
+    (decoded.into_iter().flatten().collect(), trees)
 }
 
 /// What a decoder returns when it has reported why it could not even begin.

@@ -232,13 +232,12 @@ impl<'p> Decoder<'p> {
         settings: &Settings,
         context: &mut Context<'_>,
         shown: &mut Vec<(Key, Node)>,
-    ) -> Vec<Vec<check::Draft>> {
+    ) -> Vec<check::Draft> {
         let parts = std::mem::take(&mut named.templates.list).into_iter().map(|entry| (entry.id, entry.node)).collect();
         let defaults = settings.defaults.as_ref();
         let reader = Reader { kinds: self.kinds, defaults, templates: &named.templates, parts };
-        let read = reader.read(&mut std::mem::take(&mut named.checks.list), context);
-        let (checks, trees): (Vec<_>, Vec<_>) = read.into_iter().unzip();
-        show_all(shown, "checks", trees.into_iter().flatten().collect());
+        let (checks, trees) = reader.read(&mut std::mem::take(&mut named.checks.list), context);
+        show_all(shown, "checks", trees);
         checks
     }
 
@@ -272,7 +271,7 @@ fn decode_all<T>(
     plural: &str,
     decode: impl FnMut(Entry, &mut Context<'_>) -> (Option<T>, Node),
 ) -> Vec<T> {
-    let (decoded, trees) = checks::decode_each(&mut std::mem::take(&mut entries.list), context, decode);
+    let (decoded, trees) = checks::decode_all(std::mem::take(&mut entries.list), context, decode);
     show_all(shown, plural, trees);
     decoded
 }

@@ -13,13 +13,13 @@ use super::{Check, Group, check, group};
 use crate::config::values::Names;
 use crate::config::{Context, Problem, Span};
 
-/// Resolves what checks name. They come in parts, in their order.
-pub(super) fn checks(parts: Vec<Vec<check::Draft>>, named: &Named, context: &mut Context<'_>) -> Vec<Arc<Check>> {
+/// Resolves what checks name.
+pub(super) fn checks(drafts: Vec<check::Draft>, named: &Named, context: &mut Context<'_>) -> Vec<Arc<Check>> {
     // Most checks tell the same alerts and are bound to the same actions: they share their lists.
     let all: Arc<[Id]> = named.alerts.ids().into();
     let mut shared = HashSet::new();
-    let mut checks = Vec::with_capacity(parts.iter().map(Vec::len).sum());
-    for draft in parts.into_iter().flatten() {
+    let mut checks = Vec::with_capacity(drafts.len());
+    for draft in drafts {
         context.problems.next_subject();
         let mut check = draft.check;
         check.actions = share(&mut shared, known("action", draft.actions, &[&named.actions], context));

@@ -96,25 +96,26 @@ const WORTH_A_THREAD: NonZero<usize> = NonZero::new(1000).expect("it is not zero
 
 /// What probes each check, and what the engine needs to know of it; with everything that could not be opened.
 fn checks(plan: &Plan, world: &World) -> (Vec<Arc<dyn Prober>>, Vec<CheckSpec>, Vec<String>) {
-    let share = cores::share(plan.checks.len(), WORTH_A_THREAD);
-    let parts = cores::at_once(plan.checks.chunks(share).enumerate(), |(number, part)| {
+    let all = plan.checks.len();
+    let share = cores::share(all, WORTH_A_THREAD);
+    // One room for all of them: what a thread has taken for itself, others cannot use afterwards.
+    let (mut probers, mut specs) = (Vec::new(), Vec::new());
+    probers.resize_with(all, || None);
+    specs.resize_with(all, || None);
+    let places = probers.chunks_mut(share).zip(specs.chunks_mut(share));
+    let parts = plan.checks.chunks(share).zip(places).enumerate();
+    let problems = cores::at_once(parts, |(number, (part, (probers, specs)))| {
         let mut problems = Vec::new();
-        let mut probers: Vec<Arc<dyn Prober>> = Vec::with_capacity(part.len());
-        for check in part {
+        for (check, prober) in part.iter().zip(probers) {
             match check.spec.build(world) {
-                Ok(prober) => probers.push(Arc::from(prober)),
+                Ok(built) => *prober = Some(Arc::from(built)),
                 Err(problem) => problems.push(format!("check `{}`: {problem}", check.id)),
             }
         }
-        (probers, wiring::shard(number * share, part), problems)
+        for (spec, made) in specs.iter_mut().zip(wiring::shard(number * share, part)) {
+            *spec = Some(made);
+        }
+        problems
     });
-    let (mut probers, mut specs, mut problems) = (Vec::new(), Vec::new(), Vec::new());
-    probers.reserve_exact(plan.checks.len());
-    specs.reserve_exact(plan.checks.len());
-    for part in parts {
-        probers.extend(part.0);
-        specs.extend(part.1);
-        problems.extend(part.2);
-    }
-    (probers, specs, problems)
+    (probers.into_iter().flatten().collect(), specs.into_iter().flatten().collect(), problems.concat())
 }

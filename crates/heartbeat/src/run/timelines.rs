@@ -132,7 +132,7 @@ impl<'p> Engine<'p> {
     fn start(&mut self, since: Duration, outcomes: &mut dyn FnMut(&str) -> bool) {
         self.tell(since, coordinator::Input::Replanned(wiring::coordinator(self.plan)));
         let input = shard::Input::Replanned {
-            checks: wiring::shard(0, &self.plan.checks),
+            checks: wiring::shard(0, &self.plan.checks).collect(),
             limits: self.plan.limits,
             records: self.ledger.checks.clone(),
         };

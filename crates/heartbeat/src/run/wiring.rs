@@ -58,17 +58,15 @@ fn flag(flag: &Flag) -> CheckWiring {
 pub const FLAG_TARGET: u64 = 1;
 
 /// For the shard: checks that stand one after the other in their plan, the first of them at this place.
-pub fn shard(first: usize, checks: &[Arc<Check>]) -> Vec<CheckSpec> {
+pub fn shard(first: usize, checks: &[Arc<Check>]) -> impl Iterator<Item = CheckSpec> {
     let mut hosts: HashSet<Arc<str>> = HashSet::new();
-    (u32::try_from(first).expect("a shard numbers its checks so")..)
-        .zip(checks)
-        .map(|(place, check)| CheckSpec {
-            id: check.id.clone(),
-            place,
-            policy: check.policy.clone(),
-            host: check.spec.address().map(|address| share(&mut hosts, address)),
-            target: check.target,
-            manner: check.spec.manner(),
-        })
-        .collect()
+    let places = u32::try_from(first).expect("a shard numbers its checks so")..;
+    places.zip(checks).map(move |(place, check)| CheckSpec {
+        id: check.id.clone(),
+        place,
+        policy: check.policy.clone(),
+        host: check.spec.address().map(|address| share(&mut hosts, address)),
+        target: check.target,
+        manner: check.spec.manner(),
+    })
 }
