@@ -23,6 +23,7 @@ pub mod responding;
 pub mod session;
 pub mod status;
 pub mod wiring;
+mod worker;
 
 #[cfg(test)]
 mod timelines;

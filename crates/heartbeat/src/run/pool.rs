@@ -1,4 +1,4 @@
-//! The prober pool: probes in flight, each a task, and their deadlines.
+//! The prober pool: probes in flight, those who make them, and their deadlines.
 //!
 //! It decides nothing: how many run at once, and which, is the shard's business. What is absent on purpose: connections that
 //! outlive a probe, and retries.
@@ -13,9 +13,9 @@ use heartbeat_core::Mono;
 use heartbeat_core::id::IdHasher;
 use heartbeat_core::shard::CheckKey;
 use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
 
 use super::deadlines::Deadlines;
+use super::worker::{Job, Worker};
 use crate::probe::{self, Prober, Report, Trace};
 
 /// A probe that has ended.
@@ -29,6 +29,9 @@ pub struct Done {
     pub report: Report,
 }
 
+/// So many workers wait for their next probe at most.
+const IDLE: usize = 256;
+
 /// Probes in flight.
 #[derive(Debug)]
 pub struct Pool {
@@ -36,13 +39,14 @@ pub struct Pool {
     /// The hash is quick rather than safe from whoever chooses the keys: nobody does.
     running: HashMap<CheckKey, Flight, BuildHasherDefault<IdHasher>>,
     deadlines: Deadlines,
+    idle: Vec<Worker>,
 }
 
 /// One probe in flight.
 #[derive(Debug)]
 struct Flight {
     attempt: u64,
-    task: AbortHandle,
+    worker: Worker,
     trace: Arc<Trace>,
 }
 
@@ -50,20 +54,16 @@ impl Pool {
     /// A pool whose results come out of the returned end.
     pub fn new() -> (Self, mpsc::UnboundedReceiver<Done>) {
         let (results, ended) = mpsc::unbounded_channel();
-        (Self { results, running: HashMap::default(), deadlines: Deadlines::default() }, ended)
+        (Self { results, running: HashMap::default(), deadlines: Deadlines::default(), idle: Vec::new() }, ended)
     }
 
     /// Starts one probe.
     pub fn start(&mut self, check: CheckKey, attempt: u64, prober: Arc<dyn Prober>, timeout: Duration) {
         let trace = Arc::new(Trace::until(timeout));
         self.deadlines.set(timeout, trace.deadline(), (check, attempt));
-        let (results, watched) = (self.results.clone(), Arc::clone(&trace));
-        let task = tokio::spawn(async move {
-            let report = probe::attempt(&*prober, &watched).await;
-            // Nobody listens at the end of the program.
-            let _ = results.send(Done { check, attempt, report });
-        });
-        self.running.insert(check, Flight { attempt, task: task.abort_handle(), trace });
+        let worker = self.idle.pop().unwrap_or_else(|| Worker::new(self.results.clone()));
+        worker.give(Job { check, attempt, prober, trace: Arc::clone(&trace) });
+        self.running.insert(check, Flight { attempt, worker, trace });
     }
 
     /// When to call [`overdue`](Self::overdue); `None`: nothing is in flight.
@@ -77,22 +77,28 @@ impl Pool {
         while let Some((check, attempt)) = self.deadlines.pop_due(now) {
             let Some(flight) = self.landed(check, attempt) else { continue };
             if !flight.trace.has_ended() {
-                flight.task.abort();
                 return Some(Done { check, attempt, report: probe::expired(&flight.trace) });
             }
+            self.rest(flight.worker);
         }
         None
     }
 
     /// Forgets a probe that has ended. The answer of one that was abandoned may still come, when the next one runs.
     pub fn ended(&mut self, check: CheckKey, attempt: u64) {
-        self.landed(check, attempt);
+        if let Some(flight) = self.landed(check, attempt) {
+            self.rest(flight.worker);
+        }
     }
 
     /// Ends a probe that nobody waits for any more.
     pub fn abandon(&mut self, check: CheckKey) {
-        if let Some(flight) = self.running.remove(&check) {
-            flight.task.abort();
+        self.running.remove(&check);
+    }
+
+    fn rest(&mut self, worker: Worker) {
+        if self.idle.len() < IDLE {
+            self.idle.push(worker);
         }
     }
 
@@ -100,14 +106,6 @@ impl Pool {
         match self.running.entry(check) {
             Entry::Occupied(flight) if flight.get().attempt == attempt => Some(flight.remove()),
             _ => None,
-        }
-    }
-}
-
-impl Drop for Pool {
-    fn drop(&mut self) {
-        for flight in self.running.values() {
-            flight.task.abort();
         }
     }
 }
