@@ -5,7 +5,8 @@
 //! is locked, nothing is logged. What few polls need is boxed, for every connection is a task that is moved into its place.
 //! What is absent: redirects, chunked answers, compression, upgrades, HTTP/2.
 
-use std::io;
+use std::io::{self, IoSlice, Read as _, Write as _};
+use std::net::TcpStream;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -18,12 +19,14 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::body::{self, Body};
 use super::head::{self, Refusal};
-use super::polls::Transport;
-use super::reception::{Protocol, Visit, part};
+use super::polls::{Counters, Transport};
+use super::reception::{Arrived, Protocol, Visit, part};
 use crate::host::clock;
 
 /// Read at once at most, beyond what is left of an earlier read.
 const READ: usize = 2048;
+/// The longest body that is written without waiting: a new connection takes that whole.
+const SHORT: usize = 4096;
 
 /// Answers what is on a board.
 #[derive(Debug)]
@@ -78,15 +81,51 @@ struct Step {
     keep: bool,
 }
 
+impl Step {
+    /// Whether these bytes are the request, and its connection is over with the answer.
+    fn ends(&self, bytes: &[u8]) -> bool {
+        !self.keep && self.body == Some(Body::Done) && self.length == bytes.len()
+    }
+}
+
 impl Protocol for Http {
     const TRANSPORT: Transport = Transport::Http;
+
+    /// Most pollers open a connection for every poll, and their request is there by the time that they are let in.
+    fn at_once(&self, mut stream: &TcpStream, counters: &mut Counters) -> io::Result<Arrived> {
+        let mut room = [0; READ];
+        let bytes = match stream.read(&mut room) {
+            Ok(count) => &room[..count],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => &[],
+            Err(error) => return Err(error),
+        };
+        if let Ok(Some(step)) = self.answer(bytes, counters.peer().is_local())
+            && step.ends(bytes)
+            && step.reply.body.len() <= SHORT
+        {
+            let now = clock::now();
+            let answer = self.words(&step, now.wall, false);
+            let mut pieces = [IoSlice::new(&[]); 3];
+            let count = answer.chunks_vectored(&mut pieces);
+            match stream.write_vectored(&pieces[..count]) {
+                Ok(written) if written == answer.remaining() => {
+                    counters.count(&step.reply, now);
+                    return Ok(Arrived::All);
+                }
+                Ok(_) => return Err(io::ErrorKind::WriteZero.into()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Arrived::Part(bytes.into()))
+    }
 
     async fn converse<S>(&self, mut stream: S, mut visit: Visit) -> io::Result<()>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let is_local = visit.counters.peer().is_local();
-        let mut buffer = BytesMut::with_capacity(READ);
+        let mut buffer = std::mem::take(&mut visit.first);
         loop {
             let step = match self.listen(&mut stream, &mut buffer, &visit, is_local).await? {
                 Some(Ok(step)) => step,
@@ -115,8 +154,7 @@ impl Protocol for Http {
             let now = clock::now();
             visit.seat.answers(now.mono);
             keep &= !visit.seat.is_closing();
-            let body = if step.head_only { Bytes::new() } else { step.reply.body.clone() };
-            let mut answer = step.reply.head.clone().chain(self.ending(now.wall, keep)).chain(body);
+            let mut answer = self.words(&step, now.wall, keep);
             stream.write_all_buf(&mut answer).await?;
             stream.flush().await?;
             visit.counters.count(&step.reply, now);
@@ -166,6 +204,12 @@ impl Http {
                 return Ok(None);
             }
         }
+    }
+
+    /// An answer as it is written.
+    fn words(&self, step: &Step, now: Wall, stays: bool) -> impl Buf + use<> {
+        let body = if step.head_only { Bytes::new() } else { step.reply.body.clone() };
+        step.reply.head.clone().chain(self.ending(now, stays)).chain(body)
     }
 
     fn answer(&self, bytes: &[u8], is_local: bool) -> Result<Option<Step>, Refusal> {

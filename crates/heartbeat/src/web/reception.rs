@@ -3,13 +3,17 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::net::{SocketAddr, TcpListener as StdTcpListener, TcpStream as StdTcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use heartbeat_core::Mono;
+use rustix::net::{SocketFlags, acceptfrom_with};
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Interest};
+use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
@@ -36,10 +40,28 @@ pub(super) trait Protocol: Send + Sync + 'static {
     /// For the counters.
     const TRANSPORT: Transport;
 
+    /// Answers a request that is there already when its connection is accepted, and is the only one of it. That spares a
+    /// poller's connection a task, and the kernel to watch it.
+    ///
+    /// # Errors
+    /// If the connection is broken.
+    fn at_once(&self, _stream: &StdTcpStream, _counters: &mut Counters) -> io::Result<Arrived> {
+        Ok(Arrived::Part(BytesMut::new()))
+    }
+
     /// Talks with a peer until one of both hangs up. The seat's time limits end it too, by dropping it.
     fn converse<S>(&self, stream: S, visit: Visit) -> impl Future<Output = io::Result<()>> + Send
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+}
+
+/// What was there of a connection when it was accepted.
+#[derive(Debug)]
+pub(super) enum Arrived {
+    /// All that will come. It was answered.
+    All,
+    /// So many bytes, maybe none. The rest has to be waited for.
+    Part(BytesMut),
 }
 
 /// A peer that was let in.
@@ -47,6 +69,8 @@ pub(super) trait Protocol: Send + Sync + 'static {
 pub(super) struct Visit {
     pub(super) seat: Seat,
     pub(super) counters: Counters,
+    /// What it said before it had its seat.
+    pub(super) first: BytesMut,
     /// The stream has a word of its own for its end.
     pub(super) tls: bool,
 }
@@ -63,7 +87,7 @@ pub(super) struct Reception<P> {
 
 #[derive(Debug)]
 enum Listener {
-    Tcp(TcpListener),
+    Tcp(AsyncFd<StdTcpListener>),
     Unix(UnixListener),
 }
 
@@ -86,7 +110,7 @@ impl<P: Protocol> Reception<P> {
             Bound::Tcp(listener) => {
                 // An answer is one segment or a few; it need not wait for another one. Who is accepted inherits this.
                 let _ = SockRef::from(&listener).set_tcp_nodelay(true);
-                Listener::Tcp(TcpListener::from_std(listener)?)
+                Listener::tcp(listener)?
             }
             Bound::Unix(listener) => Listener::Unix(UnixListener::from_std(listener)?),
         };
@@ -105,32 +129,41 @@ impl<P: Protocol> Reception<P> {
             () = end => {}
         }
         for (socket, peer) in self.listener.into_waiting() {
-            self.desk.welcome(socket, peer, self.tls.as_deref());
+            // What goes wrong with them concerns nobody any more.
+            let _ = self.desk.welcome(socket, peer, self.tls.as_deref());
         }
     }
 
     async fn accept(&self) -> Infallible {
         let mut told = None;
         loop {
-            match self.listener.accept().await {
-                Ok((socket, peer)) => self.desk.welcome(socket, peer, self.tls.as_deref()),
-                Err(error) => self.desk.endure(&error, &mut told).await,
+            let accepted = self.listener.accept().await;
+            if let Err(error) = accepted.and_then(|(socket, peer)| self.desk.welcome(socket, peer, self.tls.as_deref()))
+            {
+                self.desk.endure(&error, &mut told).await;
             }
         }
     }
 }
 
-/// A connection that was accepted.
+/// A connection that was accepted. One over TCP is not watched by the runtime yet.
 #[derive(Debug)]
 enum Socket {
-    Tcp(TcpStream),
+    Tcp(StdTcpStream),
     Unix(UnixStream),
 }
 
 impl Listener {
+    // What is deprecated is to register things that only say that they own a descriptor; a listener does own it. The
+    // replacement differs in nothing but the word `unsafe`.
+    #[allow(deprecated)]
+    fn tcp(listener: StdTcpListener) -> io::Result<Self> {
+        AsyncFd::with_interest(listener, Interest::READABLE).map(Self::Tcp)
+    }
+
     async fn accept(&self) -> io::Result<(Socket, Peer)> {
         match self {
-            Self::Tcp(listener) => listener.accept().await.map(|(stream, peer)| (Socket::Tcp(stream), Peer::at(peer))),
+            Self::Tcp(listener) => listener.async_io(Interest::READABLE, accept_tcp).await,
             Self::Unix(listener) => listener.accept().await.map(|(stream, _)| (Socket::Unix(stream), Peer::Unix)),
         }
     }
@@ -141,10 +174,9 @@ impl Listener {
         let mut waiting = Vec::new();
         match self {
             Self::Tcp(listener) => {
-                let Ok(listener) = listener.into_std() else { return waiting };
-                while let Ok((stream, peer)) = listener.accept() {
-                    let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
-                    waiting.extend(stream.ok().map(|stream| (Socket::Tcp(stream), Peer::at(peer))));
+                let listener = listener.into_inner();
+                while let Ok(accepted) = accept_tcp(&listener) {
+                    waiting.push(accepted);
                 }
             }
             Self::Unix(listener) => {
@@ -159,24 +191,40 @@ impl Listener {
     }
 }
 
+/// Accepts without waiting, and without asking the kernel to watch the connection.
+fn accept_tcp(listener: &StdTcpListener) -> io::Result<(Socket, Peer)> {
+    let (stream, peer) = acceptfrom_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
+    let peer = peer.ok_or(io::ErrorKind::NotConnected)?;
+    Ok((Socket::Tcp(stream.into()), Peer::at(SocketAddr::try_from(peer)?)))
+}
+
 impl<P: Protocol> Desk<P> {
-    fn welcome(&self, socket: Socket, peer: Peer, tls: Option<&Certificates>) {
-        let counters = self.polls.of(peer, P::TRANSPORT);
+    fn welcome(&self, socket: Socket, peer: Peer, tls: Option<&Certificates>) -> io::Result<()> {
+        let mut counters = self.polls.of(peer, P::TRANSPORT);
         let acceptor = tls.map(Certificates::acceptor);
         match socket {
-            Socket::Tcp(stream) => self.admit(stream, counters, acceptor),
-            Socket::Unix(stream) => self.admit(stream, counters, acceptor),
+            Socket::Tcp(stream) => {
+                let arrived = match acceptor {
+                    None => self.protocol.at_once(&stream, &mut counters)?,
+                    Some(_) => Arrived::Part(BytesMut::new()),
+                };
+                if let Arrived::Part(first) = arrived {
+                    self.admit(TcpStream::from_std(stream)?, first, counters, acceptor);
+                }
+            }
+            Socket::Unix(stream) => self.admit(stream, BytesMut::new(), counters, acceptor),
         }
+        Ok(())
     }
 
-    fn admit<S>(&self, stream: S, counters: Counters, acceptor: Option<TlsAcceptor>)
+    fn admit<S>(&self, stream: S, first: BytesMut, counters: Counters, acceptor: Option<TlsAcceptor>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let protocol = self.protocol.clone();
         self.crowd.admit(move |seat| async move {
             let peer = counters.peer();
-            let visit = Visit { seat, counters, tls: acceptor.is_some() };
+            let visit = Visit { seat, counters, first, tls: acceptor.is_some() };
             let ended = match acceptor {
                 None => protocol.converse(stream, visit).await,
                 // Boxed: a handshake takes more room than a whole conversation without one.

@@ -224,7 +224,7 @@ pub(super) fn conversation<P: Protocol>(
     crowd.admit(move |seat| async move {
         let counters = Arc::<Polls>::default().of(Peer::Unix, P::TRANSPORT);
         // How it ends is no matter; that it does, is.
-        let _ = protocol.converse(theirs, Visit { seat, counters, tls: false }).await;
+        let _ = protocol.converse(theirs, Visit { seat, counters, first: Default::default(), tls: false }).await;
         drop(end);
     });
     let ended = async move {

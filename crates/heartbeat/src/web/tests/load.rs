@@ -130,7 +130,7 @@ async fn a_conversation_takes_little_room() {
         let counters = Arc::<Polls>::default().of(Peer::Unix, Transport::Http);
         let (_, stream) = tokio::io::duplex(64);
         let http = Http::new(board());
-        let talk = http.converse(stream, Visit { seat, counters, tls: false });
+        let talk = http.converse(stream, Visit { seat, counters, first: Default::default(), tls: false });
         let _ = told.send(size_of_val(&talk));
         async {}
     });
