@@ -11,7 +11,7 @@ use crate::host::clock;
 use crate::web::crowd::Crowd;
 use crate::web::http::Http;
 use crate::web::polls::{Peer, Polls, Transport};
-use crate::web::reception::{Protocol as _, Visit};
+use crate::web::reception::{Arrived, Protocol as _, Visit};
 use crate::web::testing::{Rig, answer, board, comes_true, connect, rest, status};
 use crate::web::{Bounds, Options};
 
@@ -121,6 +121,42 @@ fn five_thousand_half_open_connections_keep_nobody_from_an_answer() {
     // On a machine that is busy with something else, nobody is fast.
     assert!(ours < Duration::from_millis(50).max(theirs * 5), "p99 {ours:?}; of a bare server {theirs:?}");
     assert!(half_open.iter().filter(|stream| !is_gone(stream)).count() <= 1024, "the room is bounded");
+}
+
+#[test]
+fn only_a_poll_that_is_whole_and_the_last_one_is_answered_at_once() {
+    let (http, listener) = (Http::new(board()), TcpListener::bind("127.0.0.1:0").unwrap());
+    let close = |text: &str| format!("GET /heartbeat/status/ HTTP/1.1\r\n{text}Connection: close\r\n\r\n");
+    let polls = [
+        (close(""), true),
+        (ONCE.to_owned(), true),
+        (close("Content-Length: 3\r\n"), false),
+        (close("") + "more", false),
+        (POLL.to_owned(), false),
+        (close("").split_at(20).0.to_owned(), false),
+        ("no request\r\n\r\n".to_owned(), false),
+        (close(&format!("X-Long: {}\r\n", "x".repeat(4000))), false),
+        (String::new(), false),
+    ];
+    for (poll, whole) in polls {
+        let mut ours = connect(listener.local_addr().unwrap());
+        ours.write_all(poll.as_bytes()).unwrap();
+        let (theirs, _) = listener.accept().unwrap();
+        theirs.set_nonblocking(true).unwrap();
+        let mut counters = Arc::<Polls>::default().of(Peer::Unix, Transport::Http);
+        match http.at_once(&theirs, &mut counters).expect("the connection stands") {
+            Arrived::All => assert!(whole, "{poll:?}"),
+            Arrived::Part(first) => {
+                assert!(!whole && poll.as_bytes().starts_with(&first), "{poll:?}");
+                assert_eq!(first.len(), poll.len().min(2048), "nothing is lost");
+            }
+        }
+        drop(theirs);
+        let mut said = String::new();
+        // What was not read is told by a reset.
+        let _ = ours.read_to_string(&mut said);
+        assert_eq!(said.starts_with("HTTP/1.1 200 OK"), whole, "{said}");
+    }
 }
 
 #[tokio::test]
