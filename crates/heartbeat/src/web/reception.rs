@@ -28,6 +28,8 @@ use crate::host::clock;
 const LAST_BYTES: usize = 256 * 1024;
 /// … and for so long.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+/// So many are accepted before any of them is seen to.
+const TOGETHER: usize = 32;
 /// After a failure to accept that is ours.
 const BREATH: Duration = Duration::from_millis(10);
 /// At the end, for those who are on their way already.
@@ -124,22 +126,28 @@ impl<P: Protocol> Reception<P> {
             let _ = closing.wait_for(|closing| *closing).await;
             tokio::time::sleep(LAST_CALL).await;
         };
+        let mut arrived = Vec::with_capacity(TOGETHER);
         tokio::select! {
-            never = self.accept() => match never {},
+            never = self.accept(&mut arrived) => match never {},
             () = end => {}
         }
-        for (socket, peer) in self.listener.into_waiting() {
+        arrived.extend(self.listener.into_waiting());
+        for (socket, peer) in arrived {
             // What goes wrong with them concerns nobody any more.
             let _ = self.desk.welcome(socket, peer, self.tls.as_deref());
         }
     }
 
-    async fn accept(&self) -> Infallible {
+    /// Whoever is in `arrived` when this is dropped has not been welcomed.
+    async fn accept(&self, arrived: &mut Vec<(Socket, Peer)>) -> Infallible {
         let mut told = None;
         loop {
-            let accepted = self.listener.accept().await;
-            if let Err(error) = accepted.and_then(|(socket, peer)| self.desk.welcome(socket, peer, self.tls.as_deref()))
-            {
+            let accepted = self.listener.accept(arrived).await;
+            // A request follows its connection by some microseconds; meanwhile there are others to see to.
+            tokio::task::yield_now().await;
+            let welcomed = arrived.drain(..).map(|(socket, peer)| self.desk.welcome(socket, peer, self.tls.as_deref()));
+            let troubles = welcomed.chain([accepted]).filter_map(Result::err).collect::<Vec<_>>();
+            for error in troubles {
                 self.desk.endure(&error, &mut told).await;
             }
         }
@@ -161,11 +169,23 @@ impl Listener {
         AsyncFd::with_interest(listener, Interest::READABLE).map(Self::Tcp)
     }
 
-    async fn accept(&self) -> io::Result<(Socket, Peer)> {
+    /// Waits for connections, and takes some of those that are there.
+    async fn accept(&self, arrived: &mut Vec<(Socket, Peer)>) -> io::Result<()> {
         match self {
-            Self::Tcp(listener) => listener.async_io(Interest::READABLE, accept_tcp).await,
-            Self::Unix(listener) => listener.accept().await.map(|(stream, _)| (Socket::Unix(stream), Peer::Unix)),
+            Self::Tcp(listener) => {
+                let mut ready = listener.readable().await?;
+                while arrived.len() < TOGETHER
+                    && let Ok(accepted) = ready.try_io(|listener| accept_tcp(listener.get_ref()))
+                {
+                    arrived.push(accepted?);
+                }
+            }
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                arrived.push((Socket::Unix(stream), Peer::Unix));
+            }
         }
+        Ok(())
     }
 
     /// Stops listening. Those who have connected by now are asked for without waiting; what goes wrong with them
