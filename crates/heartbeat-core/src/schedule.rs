@@ -39,8 +39,9 @@ impl Grid {
         // Shuffled once more, for those that a standstill has delayed are neighbours by their phases.
         let shuffled = Self { fraction: self.fraction.wrapping_mul(0x9e37_79b9_7f4a_7c15) };
         let point = nanos(start.since_origin()).saturating_add(shuffled.part_of(nanos(spread)));
-        // With only a few checks nothing is gained by waiting for the edge of a cell.
-        if spread < SLACK { start } else { edge(point, period) }
+        let first = edge(point, period);
+        // Few checks, and those of the cell that has begun, gain nothing by waiting for its edge.
+        if spread < SLACK || first == edge(nanos(start.since_origin()), period) { start } else { first }
     }
 
     /// The probe after one that started at `last`: the first point that is at least half a period later and not past.
@@ -117,5 +118,16 @@ mod tests {
             let wait = grid.first(at(7), minute, checks).since(at(7));
             assert!(wait <= minute.min(Duration::from_millis(checks as u64)), "{wait:?}");
         }
+    }
+
+    #[test]
+    fn the_first_of_many_do_not_wait_for_the_edge_of_the_cell_that_has_begun() {
+        let amid = at(7) + Duration::from_millis(10);
+        let first =
+            |check: u32| Grid::of(&format!("check{check}").as_str().into()).first(amid, at(60).since(at(0)), 1000);
+        let starts: Vec<_> = (0..1000).map(first).collect();
+        let at_once = starts.iter().filter(|start| **start == amid).count();
+        assert!((10..100).contains(&at_once), "{at_once} of a thousand in 40 of 1000 ms");
+        assert!(starts.iter().all(|start| *start == amid || start.since(at(0)).as_millis() % 50 == 0));
     }
 }

@@ -25,6 +25,12 @@ pub(crate) struct Timers {
 }
 
 impl Timers {
+    /// Makes room for so many slots, to the place: what a list that grows sets aside would never be used.
+    pub(crate) fn reserve(&mut self, slots: usize) {
+        self.heap.reserve_exact(slots.saturating_sub(self.heap.len()));
+        self.places.reserve_exact(slots.saturating_sub(self.places.len()));
+    }
+
     /// Sets the timer of a slot, or moves it.
     pub(crate) fn set(&mut self, slot: u32, at: Mono) {
         let index = slot as usize;

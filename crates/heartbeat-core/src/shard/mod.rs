@@ -427,8 +427,9 @@ impl Shard {
         self.turns = Turns::new(limits);
         let mut gone: BTreeMap<Id, u32> = self.planned().map(|(index, slot)| (slot.spec.id.clone(), index)).collect();
         let added = checks.iter().filter(|spec| !gone.contains_key(&spec.id)).count();
-        // To the place: what a list that grows sets aside would never be used.
-        self.slots.reserve_exact(added.saturating_sub(self.free.len()));
+        let new = added.saturating_sub(self.free.len());
+        self.slots.reserve_exact(new);
+        self.timers.reserve(self.slots.len() + new);
         for spec in checks {
             match gone.remove(&spec.id) {
                 Some(index) => self.change(index, spec, now, out),

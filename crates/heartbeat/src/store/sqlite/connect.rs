@@ -27,8 +27,8 @@ const LOG_LIMIT: i64 = 16 << 20;
 /// history of a year does not delay the first probe.
 const CHECKED_WHOLE: u64 = 64 << 20;
 
-/// So many KiB of the database are kept in memory: results are written in order, and read by others.
-const CACHE: i64 = 512;
+/// So many KiB of the database are kept in memory: results are written in order, and never read again by who wrote them.
+const CACHE: i64 = 128;
 
 /// So many statements are kept parsed: more than there are in a commit.
 const STATEMENTS: usize = 64;
