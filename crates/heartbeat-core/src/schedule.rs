@@ -80,6 +80,8 @@ fn nanos(span: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use alloc::format;
+    use alloc::vec::Vec;
     use core::time::Duration;
 
     use super::{Grid, slack};
